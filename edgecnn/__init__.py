@@ -1,0 +1,57 @@
+"""edgecnn: train a small CNN, export it to ONNX, prove the export, and run it on the edge.
+
+Every command is a function of the same name here; each is imported when it is first used, so that
+`import edgecnn` stays light and brings no torch to a device.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from edgecnn.agreement import parity
+    from edgecnn.benchmark import bench
+    from edgecnn.evaluation import evaluate
+    from edgecnn.exporting import export
+    from edgecnn.inspection import inspect
+    from edgecnn.predictor import Predictor, load
+    from edgecnn.quantization import quantize
+    from edgecnn.training import train
+
+__all__ = [
+    "Predictor",
+    "__version__",
+    "bench",
+    "evaluate",
+    "export",
+    "inspect",
+    "load",
+    "parity",
+    "quantize",
+    "train",
+]
+
+_PLACES = {
+    "Predictor": "edgecnn.predictor",
+    "bench": "edgecnn.benchmark",
+    "evaluate": "edgecnn.evaluation",
+    "export": "edgecnn.exporting",
+    "inspect": "edgecnn.inspection",
+    "load": "edgecnn.predictor",
+    "parity": "edgecnn.agreement",
+    "quantize": "edgecnn.quantization",
+    "train": "edgecnn.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'edgecnn' has no attribute '{name}'")
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,101 @@
+"""The command line: one file for each command, loaded when the command is used.
+
+The first line of a command's file is what `edgecnn --help` says of it, read as text, so that the
+help imports no command. A command's file defines `command`, a click command.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from edgecnn import __version__
+from edgecnn.errors import EdgeCNNError
+
+_HERE = Path(__file__).parent
+
+
+class Commands(click.Group):
+    """A group whose commands are the files of this folder."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the commands in the order in which people meet them."""
+        found = {path.stem for path in _HERE.glob("[!_]*.py")}
+        return [*(name for name in _ORDER if name in found), *sorted(found - set(_ORDER))]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command's file."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command = import_module(f"edgecnn.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print each command's first line without importing it."""
+        rows = [(name, _summary(_HERE / f"{name}.py")) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+_ORDER = ("train", "export", "quantize", "parity", "eval", "bench", "inspect", "doctor", "demo")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="edgecnn %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def edgecnn(debug: bool) -> None:
+    """Take a CNN to the edge: train, export, quantize, check and measure it.
+
+    Begin with `edgecnn demo`, or with `edgecnn train`.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        edgecnn.main(arguments, prog_name="edgecnn", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        _silence_stdout()
+        sys.exit(141)
+    except EdgeCNNError as error:
+        if "--debug" in arguments:
+            raise
+        show_error(error)
+        sys.exit(error.exit_code)
+
+
+def show_error(error: EdgeCNNError) -> None:
+    """Print an error and its remedy, and a table of what was needed if it has one."""
+    from edgecnn.errors import UnavailableError
+
+    click.echo(f"Error: {error.problem}", err=True)
+    if isinstance(error, UnavailableError) and error.requirements:
+        from edgecnn.cli._show import requirements_table
+
+        requirements_table(error.requirements)
+    if error.remedy:
+        click.echo(error.remedy, err=True)
+
+
+def _summary(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        return file.readline().strip().strip('"').rstrip(".")
+
+
+def _silence_stdout() -> None:
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,58 @@
+"""Options and arguments that several commands share: one meaning for each flag."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from edgecnn.bundle import Bundle
+
+
+def note(text: str) -> None:
+    """Say something on stderr that is not a result."""
+    click.echo(text, err=True)
+
+
+def find_bundle(folder: Path | None) -> Bundle:
+    """Open the bundle that was named, or the newest under `runs/`, and say which."""
+    from edgecnn.bundle import newest_bundle, open_bundle
+
+    if folder is not None:
+        return open_bundle(folder)
+    bundle = newest_bundle()
+    note(f"Using {bundle.folder}, the newest bundle.")
+    return bundle
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Split a list of names at its commas."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+bundle_argument = click.argument(
+    "bundle", required=False, type=click.Path(path_type=Path, file_okay=False)
+)
+variant_option = click.option(
+    "--variant", "variants", metavar="NAME[,NAME]", help="Variants; by default all of the bundle."
+)
+runtime_option = click.option(
+    "--runtime", default="ort", show_default=True, metavar="NAME|PATH", help="Engine to run on."
+)
+provider_option = click.option(
+    "--provider", metavar="NAME", help="Where to compute: cpu, cuda, …  [default: cpu]"
+)
+threads_option = click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores allowed]"
+)
+data_option = click.option(
+    "--data",
+    metavar="SOURCE",
+    help="synthetic, cifar10, a folder of images or a .npz file.  [default: the bundle's own]",
+)
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
+)
+seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed.")

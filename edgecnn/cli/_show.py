@@ -1,0 +1,77 @@
+"""How results look: tables, numbers and units, the same in every command."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from edgecnn.errors import Requirement
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Give a rich console on stdout or stderr; 100 columns where there is no terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 100, highlight=False)
+
+
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    stderr: bool = False,
+    caption: str | None = None,
+) -> None:
+    """Print a table; every column but the first is right-aligned."""
+    from rich import box
+    from rich.table import Table
+
+    sheet = Table(
+        title=title,
+        caption=caption,
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+        caption_justify="left",
+        title_style="bold",
+    )
+    for number, column in enumerate(columns):
+        sheet.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+    for row in rows:
+        sheet.add_row(*row)
+    console(stderr=stderr).print(sheet)
+
+
+def requirements_table(requirements: Iterable[Requirement]) -> None:
+    """Print on stderr what was needed against what was found."""
+    from rich.table import Table
+
+    sheet = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("", "needs", "found"):
+        sheet.add_column(column, overflow="fold")
+    for need in requirements:
+        mark = "[green]ok[/]" if need.ok else "[red]missing[/]"
+        sheet.add_row(mark, f"{need.name}: {need.needed}", need.found)
+    console(stderr=True).print(sheet)
+
+
+def percent(share: float) -> str:
+    """Write a share of 1 as per cent: `0.8512` is `85.12 %`."""
+    return f"{100 * share:.2f} %"
+
+
+def size(count: float) -> str:
+    """Write bytes in kB or MB, 1,000 to each."""
+    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def microseconds(seconds: float) -> str:
+    """Write a time: µs below 10 ms, ms below 10 s."""
+    if seconds < 1e-2:
+        return f"{seconds * 1e6:,.1f} µs"
+    return f"{seconds * 1e3:,.1f} ms" if seconds < 10 else f"{seconds:,.1f} s"

@@ -1,0 +1,1 @@
+"""Say what this machine has, and what each runtime needs."""

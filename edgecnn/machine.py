@@ -1,0 +1,121 @@
+"""What this computer is: CPU and its features, the cores this process may use, memory."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+_FEATURES = {
+    "sse4_2": "SSE4.2",
+    "avx": "AVX",
+    "avx2": "AVX2",
+    "fma": "FMA",
+    "avx512f": "AVX-512",
+    "avx_vnni": "AVX-VNNI",
+    "avx512_vnni": "AVX512-VNNI",
+    "avx512_bf16": "AVX512-BF16",
+    "amx_tile": "AMX",
+    "amx_int8": "AMX-INT8",
+    "asimd": "NEON",
+    "asimddp": "NEON dot product",
+    "i8mm": "NEON int8 matrix multiply",
+    "sve": "SVE",
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A computer, as far as a figure measured on it depends on it.
+
+    Attributes:
+        name: Its host name, reduced to letters, digits and hyphens.
+        system: Operating system and its release.
+        architecture: Such as `x86_64` or `aarch64`.
+        cpu: The processor's own name.
+        features: The instruction sets that matter here.
+        cores: Cores in the machine.
+        allowed_cores: Cores this process may use: affinity and cgroup quota.
+        memory_bytes: Memory in the machine; 0 if unknown.
+        python: Version of Python.
+    """
+
+    name: str
+    system: str
+    architecture: str
+    cpu: str
+    features: tuple[str, ...]
+    cores: int
+    allowed_cores: int
+    memory_bytes: int
+    python: str
+
+
+@cache
+def this_machine() -> Machine:
+    """Read what this computer is."""
+    flags = _cpu_flags()
+    return Machine(
+        name=re.sub(r"[^A-Za-z0-9-]+", "-", platform.node()) or "unknown",
+        system=f"{platform.system()} {platform.release()}",
+        architecture=platform.machine(),
+        cpu=_cpu_name(),
+        features=tuple(label for flag, label in _FEATURES.items() if flag in flags),
+        cores=os.cpu_count() or 1,
+        allowed_cores=allowed_cores(),
+        memory_bytes=_memory_bytes(),
+        python=platform.python_version(),
+    )
+
+
+def allowed_cores() -> int:
+    """Count the cores this process may use, by its affinity and its cgroup's quota; at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    quota = cgroup_quota()
+    return max(1, min(cores, math.ceil(quota))) if quota else cores
+
+
+def cgroup_quota() -> float | None:
+    """Give the cores' worth of time that this process's cgroup grants; None if unlimited."""
+    with suppress(OSError, ValueError, IndexError):
+        own = Path("/proc/self/cgroup").read_text().rsplit("::", 1)[1].strip().lstrip("/")
+        for folder in (Path("/sys/fs/cgroup") / own, Path("/sys/fs/cgroup")):
+            with suppress(OSError):
+                limit, period = (folder / "cpu.max").read_text().split()
+                return None if limit == "max" else int(limit) / int(period)
+    with suppress(OSError, ValueError):
+        limit_us = int(Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text())
+        period_us = int(Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text())
+        return limit_us / period_us if limit_us > 0 else None
+    return None
+
+
+def _cpuinfo() -> str:
+    with suppress(OSError):
+        return Path("/proc/cpuinfo").read_text()
+    return ""
+
+
+def _cpu_flags() -> frozenset[str]:
+    found = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", _cpuinfo(), re.MULTILINE)
+    return frozenset(found[1].split()) if found else frozenset()
+
+
+def _cpu_name() -> str:
+    pattern = r"^(?:model name|Model|Hardware)\s*:\s*(.+)$"
+    found = re.search(pattern, _cpuinfo(), re.MULTILINE)
+    return found[1].strip() if found else platform.processor() or "unknown"
+
+
+def _memory_bytes() -> int:
+    with suppress(OSError, ValueError, AttributeError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return 0

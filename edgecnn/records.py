@@ -1,0 +1,100 @@
+"""Frozen dataclasses to and from JSON, strictly: a key nobody knows is an error, not a shrug."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edgecnn.errors import InputError
+
+Record = TypeVar("Record")
+
+
+def to_builtins(record: object) -> Any:
+    """Turn a record into plain dicts, lists and scalars that JSON can hold."""
+    import msgspec
+
+    return msgspec.to_builtins(record)
+
+
+def to_json(record: object) -> bytes:
+    """Write a record as indented JSON, ending in a newline; same record, same bytes.
+
+    Non-finite floats become `null`: JSON has no word for them.
+    """
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+
+
+def from_builtins(kind: type[Record], data: object, *, where: str) -> Record:
+    """Read a record from plain values.
+
+    Args:
+        kind: The dataclass to read.
+        data: Dicts, lists and scalars, as JSON or TOML give them.
+        where: What is being read, for the error.
+
+    Raises:
+        InputError: A value is missing, of the wrong type, or unknown.
+    """
+    import msgspec
+
+    try:
+        record = msgspec.convert(data, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where} is not valid: {error}.") from error
+    unknown = _unknown_keys(data, msgspec.to_builtins(record))
+    if unknown:
+        raise InputError(f"{where} is not valid: nothing is called {', '.join(unknown)}.")
+    return record
+
+
+def from_json(kind: type[Record], text: bytes, *, where: str) -> Record:
+    """Read a record from JSON bytes.
+
+    Raises:
+        InputError: The text is not JSON, or not this record.
+    """
+    import msgspec
+
+    try:
+        data = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise InputError(f"{where} is not JSON: {error}.") from error
+    return from_builtins(kind, data, where=where)
+
+
+def schema(kind: type) -> dict[str, Any]:
+    """Give the JSON schema of a record."""
+    import msgspec
+
+    return msgspec.json.schema(kind)
+
+
+def sha256(content: bytes) -> str:
+    """Give the SHA-256 of some bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Give the SHA-256 of a file, in hexadecimal, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _unknown_keys(data: object, known: object, path: str = "") -> list[str]:
+    if isinstance(data, Mapping) and isinstance(known, Mapping):
+        found = [f"`{path}{key}`" for key in data if key not in known]
+        for key in data.keys() & known.keys():
+            found += _unknown_keys(data[key], known[key], f"{path}{key}.")
+        return found
+    if isinstance(data, list) and isinstance(known, list):
+        pairs = zip(data, known, strict=False)
+        return [name for a, b in pairs for name in _unknown_keys(a, b, path)]
+    return []

@@ -1,0 +1,281 @@
+"""The contract of a runtime, and opening a session on one.
+
+A runtime is a folder on the shelf `runtimes/` (or anybody's) with a `runtime.py` that has
+
+    NAME: str                                   its name
+    FORMATS: frozenset[str]                     the variant formats it reads
+    PROVIDERS: tuple[str, ...]                  the providers it is made for, the default first
+    availability(provider) -> Availability      ok, or why not and the command that installs it
+    open_session(variant, *, provider, threads, options) -> Session
+
+It never installs anything and never runs elsewhere than it was asked to. What all runtimes need in
+the same way (checking inputs, naming providers, choosing threads) is done here, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from edgecnn import machine, shelves
+from edgecnn.errors import InputError, Requirement, UnavailableError
+from edgecnn.spec import TensorSpec, Variant
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Arrays = Mapping[str, NDArray[np.generic]]
+
+__all__ = [
+    "Availability",
+    "Options",
+    "Requirement",
+    "Runtime",
+    "Session",
+    "TensorSpec",
+    "Variant",
+    "load_runtime",
+    "normalise_provider",
+    "open_session",
+]
+
+Options = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a runtime can run on a provider here.
+
+    Attributes:
+        ok: It can.
+        reason: Why not, as one sentence; empty if it can.
+        remedy: The command that helps; empty if it can.
+        requirements: What is needed against what was found, for a table.
+        versions: Versions of the packages that it uses.
+    """
+
+    ok: bool
+    reason: str = ""
+    remedy: str = ""
+    requirements: tuple[Requirement, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+
+
+class Session(Protocol):
+    """A variant opened on a runtime and provider, ready to run.
+
+    `inputs` and `outputs` have dtypes and shapes as the graph declares them. `provider` is what
+    the runtime itself reports.
+    """
+
+    provider: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
+        """Compute the outputs, by name."""
+        ...
+
+    def prepare(self, inputs: Arrays) -> Callable[[], object]:
+        """Give the runtime's own inner call on these inputs, with nothing of edgecnn around it.
+
+        It is what a benchmark times.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the session holds."""
+        ...
+
+
+class Runtime(Protocol):
+    """A runtime's adapter: a module, or anything that has these names."""
+
+    NAME: str
+    FORMATS: frozenset[str]
+    PROVIDERS: tuple[str, ...]
+
+    def availability(self, provider: str) -> Availability:
+        """Say whether this runtime can run on a provider here."""
+        ...
+
+    def open_session(
+        self, variant: Variant, *, provider: str, threads: int, options: Options
+    ) -> Session:
+        """Open a located variant.
+
+        Raises:
+            UnavailableError: What was asked for is not to be had.
+            ModelError: The engine refuses the file.
+        """
+        ...
+
+
+class CheckedSession:
+    """A session whose inputs are checked before the engine sees them.
+
+    Engines take NaN, big-endian arrays and empty batches without a word and answer nonsense.
+    """
+
+    def __init__(self, session: Session, runtime: str, threads: int) -> None:
+        self._session = session
+        self.runtime = runtime
+        self.threads = threads
+        self.provider = session.provider
+        self.inputs = session.inputs
+        self.outputs = session.outputs
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
+        """Check the inputs, then compute the outputs, by name.
+
+        Raises:
+            InputError: An input is missing, unknown, or of the wrong dtype, shape or content.
+        """
+        check_inputs(self.inputs, inputs)
+        return self._session.run(inputs)
+
+    def prepare(self, inputs: Arrays) -> Callable[[], object]:
+        """Check the inputs once, then give the engine's own inner call on them."""
+        check_inputs(self.inputs, inputs)
+        return self._session.prepare(inputs)
+
+    def close(self) -> None:
+        """Free what the session holds."""
+        self._session.close()
+
+    def __enter__(self) -> CheckedSession:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def load_runtime(name: str) -> Runtime:
+    """Load a runtime by name or path.
+
+    Raises:
+        InputError: There is no such runtime, or it lacks a part of the contract.
+    """
+    module = shelves.load_runtime(name)
+    needed = ("NAME", "FORMATS", "PROVIDERS", "availability", "open_session")
+    missing = [part for part in needed if not hasattr(module, part)]
+    if missing:
+        raise InputError(
+            f"The runtime '{name}' has no {', '.join(missing)}.",
+            "See the contract at the head of edgecnn/runtime.py.",
+        )
+    return cast(Runtime, module)
+
+
+def open_session(
+    variant: Variant,
+    *,
+    runtime: str = "ort",
+    provider: str | None = None,
+    threads: int | None = None,
+    options: Options | None = None,
+) -> CheckedSession:
+    """Open a located variant on exactly what was asked, or refuse.
+
+    Args:
+        variant: A variant whose files are paths (`Bundle.locate` or `plain_file`).
+        runtime: Name or path of the runtime.
+        provider: Where to compute; the runtime's first provider by default.
+        threads: Threads within an operator; by default the cores that this process may use.
+        options: The runtime's own options.
+
+    Raises:
+        InputError: The runtime is unknown or does not read this format.
+        UnavailableError: The runtime or provider is not to be had here.
+        ModelError: The engine refuses the file.
+    """
+    adapter = load_runtime(runtime)
+    if variant.format not in adapter.FORMATS:
+        raise InputError(
+            f"The runtime '{adapter.NAME}' does not read the format '{variant.format}'.",
+            f"It reads {', '.join(sorted(adapter.FORMATS))}.",
+        )
+    wanted = normalise_provider(provider or adapter.PROVIDERS[0])
+    available = adapter.availability(wanted)
+    if not available.ok:
+        raise UnavailableError(available.reason, available.remedy, available.requirements)
+    if threads is not None and threads < 1:
+        raise InputError(f"{threads} threads cannot run anything.", "Use --threads 1 or more.")
+    count = threads or machine.allowed_cores()
+    session = adapter.open_session(
+        variant, provider=wanted, threads=count, options=dict(options or {})
+    )
+    if session.provider != wanted:
+        session.close()
+        raise UnavailableError(
+            f"'{wanted}' was asked for, but {adapter.NAME} runs on '{session.provider}'.",
+            "Run `edgecnn doctor` to see what is missing.",
+        )
+    return CheckedSession(session, adapter.NAME, count)
+
+
+def normalise_provider(name: str) -> str:
+    """Give a provider's short name: `CUDAExecutionProvider` and `CUDA` are `cuda`."""
+    short = name.removesuffix("ExecutionProvider").lower()
+    return {"tensorrt": "tensorrt", "trt": "tensorrt", "dml": "directml"}.get(short, short)
+
+
+def plain_file(path: str) -> Variant:
+    """Describe an ONNX file that belongs to no bundle.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    from pathlib import Path
+
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"There is no file {path}.", "Check the path.")
+    return Variant(
+        name=file.name, precision="fp32", format="onnx", files=(str(file),), preprocessing=False
+    )
+
+
+def check_inputs(specs: tuple[TensorSpec, ...], inputs: Arrays) -> None:
+    """Refuse inputs that an engine would take and answer with nonsense.
+
+    Raises:
+        InputError: An input is missing, unknown, or of the wrong dtype, shape or content.
+    """
+    wanted = {spec.name for spec in specs}
+    if wanted != inputs.keys():
+        raise InputError(
+            f"The inputs are called {', '.join(sorted(wanted))}, "
+            f"but {', '.join(sorted(inputs)) or 'nothing'} was given.",
+            "Name each input as the model does.",
+        )
+    for spec in specs:
+        _check_input(spec, inputs[spec.name])
+
+
+def _check_input(spec: TensorSpec, value: Any) -> None:
+    import numpy as np
+
+    if not isinstance(value, np.ndarray):
+        raise InputError(f"Input {spec} was given a {type(value).__name__}.", "Give a NumPy array.")
+    if value.dtype != np.dtype(spec.dtype) or not value.dtype.isnative:
+        raise InputError(
+            f"Input {spec} was given {value.dtype.str} ({value.dtype}).",
+            f"Convert it with `.astype('{spec.dtype}')`.",
+        )
+    fits = len(value.shape) == len(spec.shape) and all(
+        isinstance(want, str) or want == have
+        for want, have in zip(spec.shape, value.shape, strict=True)
+    )
+    if not fits or 0 in value.shape:
+        raise InputError(f"Input {spec} was given the shape {list(value.shape)}.", "Reshape it.")
+    if value.dtype.kind == "f" and not np.isfinite(value).all():
+        raise InputError(f"Input {spec} holds NaN or infinity.", "Check where it comes from.")

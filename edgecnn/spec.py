@@ -1,0 +1,166 @@
+"""What goes into a model and what comes out: tensor specs, the input contract, variants."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from edgecnn.errors import InputError
+
+Color = Literal["rgb", "gray"]
+OutputKind = Literal["logits", "probabilities", "other"]
+Precision = Literal["fp32", "int8", "fp16"]
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """Name, element type and shape of one input or output of a session.
+
+    Attributes:
+        name: The tensor's name in the graph.
+        dtype: A NumPy dtype name, such as `uint8` or `float32`.
+        shape: One entry for each axis: a size, or a name where the axis is open.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype} [{', '.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True)
+class InputContract:
+    """How pictures become a model's input; written once, when the bundle is made.
+
+    The float input is `(pixel * scale - mean) / std`, channel by channel, with mean and std as
+    torchvision writes them.
+
+    Attributes:
+        height: Rows of the input, in pixels.
+        width: Columns of the input, in pixels.
+        color: `rgb` (3 channels) or `gray` (1 channel).
+        scale: What a uint8 pixel is multiplied by.
+        mean: Subtracted after scaling, one for each channel.
+        std: Divided by last, one for each channel.
+        resize: `stretch`, `crop N` (shorter side to N, then a centre crop) or `letterbox`.
+        filter: Pillow's name of the resampling filter, such as `bilinear`.
+        labels: Names of the classes in the order of the outputs; empty if unknown.
+        output_kind: What the outputs are: `logits`, `probabilities` or `other`.
+    """
+
+    height: int
+    width: int
+    color: Color = "rgb"
+    scale: float = 1 / 255
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    resize: str = "stretch"
+    filter: str = "bilinear"
+    labels: tuple[str, ...] = ()
+    output_kind: OutputKind = "logits"
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise InputError(f"An input of {self.height}x{self.width} pixels has no pixels.")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != self.channels:
+                raise InputError(
+                    f"{name} has {len(values)} values, but {self.color} has {self.channels} "
+                    "channels.",
+                    f"Give one {name} for each channel.",
+                )
+        if not all(value > 0 for value in self.std):
+            raise InputError("std has a value that is not above zero.", "Give the true std.")
+        if not re.fullmatch(r"stretch|letterbox|crop [1-9]\d*", self.resize):
+            raise InputError(
+                f"'{self.resize}' is no resize rule.", "Use stretch, letterbox or 'crop N'."
+            )
+
+    @property
+    def channels(self) -> int:
+        """Number of colour channels."""
+        return 3 if self.color == "rgb" else 1
+
+    @property
+    def pixel_shape(self) -> tuple[int, int, int]:
+        """Shape of one image as pixels: (height, width, channels)."""
+        return (self.height, self.width, self.channels)
+
+
+@dataclass(frozen=True)
+class Parent:
+    """What a variant was made from: a file of the bundle, and its digest at that time."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a variant's outputs may lie from the golden outputs.
+
+    Attributes:
+        atol: Largest absolute error against the float64 golden outputs; None where the variant is
+            not gated on it.
+        sqnr_db: Least signal-to-quantization-noise ratio in dB; None where not gated on it.
+        top1: Least share (0 to 1) of golden images with the same top-1 answer; None likewise.
+        bit_exact: Every CPU gives the variant's own expected outputs bit for bit.
+    """
+
+    atol: float | None = None
+    sqnr_db: float | None = None
+    top1: float | None = None
+    bit_exact: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`pass`, `fail` or `inconclusive`, and why."""
+
+    outcome: Literal["pass", "fail", "inconclusive"]
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One deployable form of a model.
+
+    In a manifest `files` are names inside the bundle; once located (`Bundle.locate`, `plain_file`)
+    they are paths that exist. Code dispatches on `format`, never on `name`.
+
+    Attributes:
+        name: Its name in the bundle, such as `fp32`.
+        precision: Number format of weights and activations.
+        format: What a runtime must read: `onnx`, …
+        files: The files, the one to open first.
+        preprocessing: True if uint8 NHWC pixels go in; False if float32 NCHW, already normalised.
+        batch: `dynamic`, or the one batch size that the file takes.
+        parent: What it was made from; None for a plain file.
+        made_by: The command that makes it anew.
+        golden: The file with its own expected outputs; None for a plain file.
+        tolerance: How far its outputs may lie from the golden outputs.
+        settings: What it was made with (opset, quantization scheme, …), as text.
+        verdict: What was found when it was made; None if nothing was gated.
+    """
+
+    name: str
+    precision: Precision
+    format: str
+    files: tuple[str, ...]
+    preprocessing: bool = True
+    batch: Literal["dynamic"] | int = "dynamic"
+    parent: Parent | None = None
+    made_by: str = ""
+    golden: str | None = None
+    tolerance: Tolerance = Tolerance()
+    settings: dict[str, str] = field(default_factory=dict)
+    verdict: Verdict | None = None
+
+    @property
+    def path(self) -> Path:
+        """The file to open first."""
+        return Path(self.files[0])
