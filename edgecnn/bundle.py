@@ -20,7 +20,7 @@ from pathlib import Path
 from edgecnn import __version__
 from edgecnn.errors import BundleError, InputError
 from edgecnn.records import from_json, sha256, to_json
-from edgecnn.spec import InputContract, Parent, Variant
+from edgecnn.spec import DataRef, InputContract, Parent, Variant
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -53,37 +53,6 @@ class ModelRef:
     source: str
     arguments: dict[str, bool | int | float | str]
     sha256: str = ""
-
-
-@dataclass(frozen=True)
-class DataRef:
-    """Which data a bundle was made from, so that later commands find the same images.
-
-    Attributes:
-        source: `synthetic`, `cifar10`, or an absolute path.
-        name: Short name, such as `cifar10`; the key of a recipe's `accuracy`.
-        seed: Seed of rendering and of splitting.
-        test_fraction: Share of images that a single folder of classes gives to the test split.
-        labels_file: A file with the class names in order, or empty.
-        data_dir: Where downloaded data lies, or empty.
-        skip_broken: Broken images were left out.
-        train_images: Size of the training split.
-        test_images: Size of the test split.
-        train_sha256: Digest of the training images and labels.
-        test_sha256: Digest of the test images and labels.
-    """
-
-    source: str
-    name: str
-    seed: int
-    test_fraction: float
-    labels_file: str
-    data_dir: str
-    skip_broken: bool
-    train_images: int
-    test_images: int
-    train_sha256: str
-    test_sha256: str
 
 
 @dataclass(frozen=True)
