@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from edgecnn.bundle import Bundle
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def note(text: str) -> None:
@@ -56,3 +59,31 @@ json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
 )
 seed_option = click.option("--seed", type=click.IntRange(min=0), help="Seed.")
+data_dir_option = click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for downloaded data.  [default: data]",
+)
+test_fraction_option = click.option(
+    "--test-fraction",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.2,
+    show_default=True,
+    help="Share of images kept for testing, where the folder has no test/ or val/.",
+)
+labels_option = click.option(
+    "--labels",
+    "labels_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File with one class name on each line, in order.  [default: by name]",
+)
+skip_broken_option = click.option(
+    "--skip-broken", is_flag=True, help="Leave broken images out, and say so."
+)
+
+
+def data_source_options(command: Command) -> Command:
+    """Add the options that go with `--data`: keywords of `edgecnn.data.load_dataset`."""
+    for option in (skip_broken_option, labels_option, test_fraction_option, data_dir_option):
+        command = option(command)
+    return command
