@@ -6,6 +6,7 @@ help imports no command. A command's file defines `command`, a click command.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,8 @@ from edgecnn import __version__
 from edgecnn.errors import EdgeCNNError
 
 _HERE = Path(__file__).parent
+_COMPLETE = "_EDGECNN_COMPLETE"  # set by click's shell completion
+_OWN_FAULT = 70  # EX_SOFTWARE: none of the codes in errors.py
 
 
 class Commands(click.Group):
@@ -56,25 +59,51 @@ def edgecnn(debug: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if _COMPLETE in os.environ:
+        edgecnn.main(arguments, prog_name="edgecnn", complete_var=_COMPLETE)
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
+    # Not click's own main(): it turns a closed pipe into exit 1, which here means a failed gate.
     try:
-        edgecnn.main(arguments, prog_name="edgecnn", standalone_mode=False)
+        with edgecnn.make_context("edgecnn", list(arguments)) as context:
+            edgecnn.invoke(context)
     except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        return stop.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
+        return 2
+    except (click.Abort, KeyboardInterrupt, EOFError):
         click.echo("Interrupted.", err=True)
-        sys.exit(130)
+        return 130
     except BrokenPipeError:
-        _silence_stdout()
-        sys.exit(141)
-    except EdgeCNNError as error:
+        return _closed_pipe()
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # rich's way to end
+            return _closed_pipe()
+        raise
+    except Exception as error:
         if "--debug" in arguments:
-            raise
+            import traceback
+
+            traceback.print_exc()
+        return _explain(error)
+    return 0
+
+
+def _explain(error: Exception) -> int:
+    if isinstance(error, EdgeCNNError):
         show_error(error)
-        sys.exit(error.exit_code)
+        return error.exit_code
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"Error: {where}{error.strerror}.", err=True)
+        return 2
+    click.echo(f"Error: edgecnn itself failed, {type(error).__name__}: {error}", err=True)
+    click.echo("Say `edgecnn --debug …` to see where, and please report it.", err=True)
+    return _OWN_FAULT
 
 
 def show_error(error: EdgeCNNError) -> None:
@@ -95,7 +124,7 @@ def _summary(path: Path) -> str:
         return file.readline().strip().strip('"').rstrip(".")
 
 
-def _silence_stdout() -> None:
-    import os
-
+def _closed_pipe() -> int:
+    # Whoever read stdout has gone; what is still buffered must not raise again at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + 13  # as a shell reports SIGPIPE
