@@ -1,0 +1,367 @@
+"""A session and an input contract together: pictures in, outputs or labels with probabilities out.
+
+Everything that needs outputs for images gets them here, so that there is one way from pixels to
+answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.bundle import Bundle, open_bundle
+from edgecnn.errors import InputError, ModelError
+from edgecnn.runtime import CheckedSession, open_session
+from edgecnn.spec import InputContract, Variant
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    Picture = NDArray[np.uint8] | Image | Path | str
+    Pictures = Picture | Iterable[Picture]
+
+Pixels = NDArray[np.uint8]
+
+# As float32 the images of one run take about this many bytes, so that memory does not grow with
+# the number of images: 341 of CIFAR-10's, 6 of ImageNet's.
+_BYTES_AT_ONCE = 4 << 20
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One class and how likely it is.
+
+    Attributes:
+        label: The class's name; its index as text where the names are unknown.
+        index: Its place among the outputs.
+        probability: Between 0 and 1.
+    """
+
+    label: str
+    index: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image.
+
+    Attributes:
+        ranked: The likeliest classes, the likeliest first; of equals, the one with the lower index.
+    """
+
+    ranked: tuple[Answer, ...]
+
+    @property
+    def label(self) -> str:
+        """Name of the likeliest class."""
+        return self.ranked[0].label
+
+    @property
+    def index(self) -> int:
+        """Index of the likeliest class."""
+        return self.ranked[0].index
+
+    @property
+    def probability(self) -> float:
+        """Probability of the likeliest class."""
+        return self.ranked[0].probability
+
+
+class Predictor:
+    """A variant, ready to answer pictures. Use it in a `with`, or `close()` it.
+
+    Args:
+        contract: How pictures become input.
+        variant: What the session was opened on.
+        session: The open session; the predictor closes it.
+        batch_size: Images in one run; by default as many as 4 MiB of float32 input hold. A variant
+            with a fixed batch is always run with that many: the last run is filled up with copies
+            of its last image, and their outputs are cut off.
+
+    Raises:
+        InputError: `batch_size` is not what the variant takes.
+    """
+
+    def __init__(
+        self,
+        contract: InputContract,
+        variant: Variant,
+        session: CheckedSession,
+        batch_size: int | None = None,
+    ) -> None:
+        self.contract = contract
+        self.variant = variant
+        self.session = session
+        self.batch_size = _batch_size(contract, variant, batch_size)
+
+    def predict(self, images: Pictures, top: int = 5) -> list[Prediction]:
+        """Say what is seen in each image.
+
+        Args:
+            images: As in `run`.
+            top: How many of the likeliest classes to give; all of them if there are fewer.
+
+        Returns:
+            One prediction for each image, in their order.
+
+        Raises:
+            InputError: An image is not one, or the model's outputs are no classes.
+        """
+        if self.contract.output_kind == "other":
+            raise InputError(
+                "This model's outputs are not classes, so there is nothing to predict.",
+                "Use `.run(images)` for its outputs as they are.",
+            )
+        if top < 1:
+            raise InputError(f"top={top} leaves no answer.", "Use 1 or more.")
+        outputs = self.run(images)
+        return [self._ranked(row, top) for row in self._probabilities(outputs)]
+
+    def run(self, images: Pictures) -> NDArray[Any]:
+        """Give the model's output for each image.
+
+        Args:
+            images: One of these, or several in a list or any other iterable: an array
+                uint8 [height, width, channels] at the input size, a PIL image, or a path. An array
+                uint8 [N, height, width, channels] is N images. Arrays are taken as they are; PIL
+                images and files are converted and resized as the contract says.
+
+        Returns:
+            Float [N, outputs] in the dtype that the model gives; other shapes from other models.
+
+        Raises:
+            InputError: An image is not what the contract asks for.
+        """
+        names = [spec.name for spec in self.session.outputs]
+        if len(names) > 1:
+            raise InputError(
+                f"This model has {len(names)} outputs: {', '.join(names)}.",
+                "Use `.run_all(images)`, which gives each by its name.",
+            )
+        return self.run_all(images)[names[0]]
+
+    def run_all(self, images: Pictures) -> dict[str, NDArray[Any]]:
+        """Give every output of the model by its name, for images as in `run`."""
+        parts = [self._run_batch(batch) for batch in _batches(images, self)]
+        if not parts:
+            raise InputError("There are no images.", "Give at least one.")
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def close(self) -> None:
+        """Free what the session holds."""
+        self.session.close()
+
+    def __enter__(self) -> Predictor:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run_batch(self, batch: Pixels) -> dict[str, NDArray[Any]]:
+        count, fixed = len(batch), self.variant.batch
+        if fixed != "dynamic" and count < fixed:
+            batch = np.concatenate([batch, np.repeat(batch[-1:], fixed - count, axis=0)])
+        outputs = self.session.run(feed(self.contract, self.variant, self.session, batch))
+        for name, output in outputs.items():
+            if output.shape[:1] != (len(batch),):
+                raise ModelError(
+                    f"Output '{name}' has the shape {list(output.shape)} for {len(batch)} images.",
+                    "Export the model so that the first axis of every output is the batch.",
+                )
+        return {name: output[:count] for name, output in outputs.items()}
+
+    def _probabilities(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
+        labels = len(self.contract.labels)
+        if outputs.ndim != 2 or labels not in (0, outputs.shape[1]):
+            raise ModelError(
+                f"The outputs have the shape {list(outputs.shape)}, which is no row of "
+                f"{labels or 'class'} {'labels' if labels else 'scores'} for each image.",
+                "Mend the labels or the kind of output in the input contract.",
+            )
+        if not np.isfinite(outputs).all():
+            raise ModelError(
+                f"{self.variant.path.name} answers NaN or infinity.",
+                "Check its weights with `edgecnn parity`.",
+            )
+        scores = outputs.astype(np.float64)
+        return softmax(scores) if self.contract.output_kind == "logits" else scores
+
+    def _ranked(self, row: NDArray[np.float64], top: int) -> Prediction:
+        best = np.argsort(-row, kind="stable")[:top].tolist()
+        names = self.contract.labels
+        return Prediction(
+            tuple(Answer(names[i] if names else str(i), i, float(row[i])) for i in best)
+        )
+
+
+def load(
+    bundle: Bundle | Path | str,
+    *,
+    variant: str = "fp32",
+    runtime: str = "ort",
+    provider: str | None = None,
+    threads: int | None = None,
+    batch_size: int | None = None,
+) -> Predictor:
+    """Open a variant of a bundle, ready to answer pictures.
+
+    Args:
+        bundle: A bundle or its folder.
+        variant: Name of the variant.
+        runtime: Name or path of the runtime.
+        provider: Where to compute; the runtime's first provider by default.
+        threads: Threads within an operator; by default the cores that this process may use.
+        batch_size: Images in one run; by default what 4 MiB of float32 input hold.
+
+    Raises:
+        BundleError: The bundle or the variant is missing, stale or damaged.
+        UnavailableError: The runtime or provider is not to be had here.
+    """
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    located = opened.locate(variant)
+    contract = opened.manifest.contract
+    _batch_size(contract, located, batch_size)
+    session = open_session(located, runtime=runtime, provider=provider, threads=threads)
+    return Predictor(contract, located, session, batch_size)
+
+
+def feed(
+    contract: InputContract, variant: Variant, session: CheckedSession, images: Pixels
+) -> dict[str, NDArray[Any]]:
+    """Make a session's input of raw images.
+
+    Where the variant has its preprocessing inside, these are the images themselves; where not,
+    they are normalised here in float32, in the same two steps as the graph would.
+
+    Args:
+        contract: How pictures become input.
+        variant: What the session was opened on.
+        session: The open session.
+        images: uint8 [N, height, width, channels]; N is the variant's batch where that is fixed.
+
+    Returns:
+        The input by its name: uint8 NHWC, or float NCHW.
+
+    Raises:
+        ModelError: The model has not exactly one input.
+    """
+    if len(session.inputs) != 1:
+        names = ", ".join(spec.name for spec in session.inputs)
+        raise ModelError(
+            f"{variant.path.name} has {len(session.inputs)} inputs ({names}), not one image.",
+            "Compare it as a plain file instead.",
+        )
+    spec = session.inputs[0]
+    if variant.preprocessing:
+        return {spec.name: images}
+    return {spec.name: normalise(contract, images).astype(spec.dtype, copy=False)}
+
+
+def normalise(contract: InputContract, images: Pixels) -> NDArray[np.float32]:
+    """Turn pixels into a model's float input, as the preprocessing in a graph does.
+
+    Args:
+        contract: Gives scale, mean and std.
+        images: uint8 [N, height, width, channels].
+
+    Returns:
+        float32 [N, channels, height, width]: `pixel * (scale / std) - mean / std`.
+    """
+    std = np.asarray(contract.std, np.float64)
+    factor = (contract.scale / std).astype(np.float32)
+    offset = (np.asarray(contract.mean, np.float64) / std).astype(np.float32)
+    values = images.astype(np.float32) * factor - offset
+    return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn logits [N, classes] into probabilities that sum to 1."""
+    powers: NDArray[np.float64] = np.exp(logits - logits.max(axis=1, keepdims=True))
+    total: NDArray[np.float64] = powers.sum(axis=1, keepdims=True)
+    return powers / total
+
+
+def _batch_size(contract: InputContract, variant: Variant, wanted: int | None) -> int:
+    if wanted is not None and wanted < 1:
+        raise InputError(f"A batch of {wanted} holds no image.", "Use --batch-size 1 or more.")
+    if variant.batch != "dynamic":
+        if wanted not in (None, variant.batch):
+            raise InputError(
+                f"The variant '{variant.name}' takes batches of {variant.batch}, not {wanted}.",
+                f"Leave --batch-size out, or export with --batch-size {wanted}.",
+            )
+        return variant.batch
+    height, width, channels = contract.pixel_shape
+    return wanted or max(1, _BYTES_AT_ONCE // (4 * height * width * channels))
+
+
+def _batches(images: Pictures, predictor: Predictor) -> Iterator[Pixels]:
+    contract, size = predictor.contract, predictor.batch_size
+    if isinstance(images, np.ndarray) and images.ndim != 3:
+        _check_pixels(images, contract, several=True)
+        yield from (images[start : start + size] for start in range(0, len(images), size))
+        return
+    several = isinstance(images, Iterable) and not isinstance(images, (str, np.ndarray))
+    items: Iterator[Any] = iter(images if several else [images])  # type: ignore[arg-type]
+    while batch := [pixels(item, contract) for item in islice(items, size)]:
+        yield np.stack(batch)
+
+
+def pixels(picture: Picture, contract: InputContract) -> Pixels:
+    """Turn one picture into uint8 [height, width, channels] of the contract's size and colour.
+
+    Raises:
+        InputError: It is no picture, or an array that does not fit the contract.
+    """
+    if isinstance(picture, np.ndarray):
+        _check_pixels(picture, contract, several=False)
+        return picture
+    from edgecnn import images
+
+    if isinstance(picture, str | Path):
+        return images.decode(Path(picture), contract)
+    if hasattr(picture, "convert"):
+        return images.fit(picture, contract)
+    raise InputError(
+        f"A {type(picture).__name__} is no image.",
+        "Give a uint8 array [height, width, channels], a PIL image or a path.",
+    )
+
+
+def _check_pixels(array: NDArray[Any], contract: InputContract, *, several: bool) -> None:
+    height, width, channels = contract.pixel_shape
+    if array.dtype != np.uint8:
+        raise InputError(
+            f"The images are {array.dtype}, but pixels are uint8 from 0 to 255.",
+            "Give the raw pixels, not normalised: for floats from 0 to 1, "
+            "`(images * 255).round().astype('uint8')`.",
+        )
+    found, wanted = list(array.shape), [height, width, channels]
+    if found[several:] == wanted and array.ndim == 3 + several:
+        return
+    shape = f"[N, {height}, {width}, {channels}]" if several else str(wanted)
+    raise InputError(
+        f"The images have the shape {found}, but this model takes {shape}.",
+        _shape_remedy(found[several:], wanted),
+    )
+
+
+def _shape_remedy(found: list[int], wanted: list[int]) -> str:
+    if len(found) == 3 and [*found[1:], found[0]] == wanted:
+        return "Put the channels last with `np.moveaxis(images, -3, -1)`."
+    if found == wanted[:2] or found[:2] != wanted[:2]:
+        return "Give PIL images or paths, which are converted and resized as the model needs."
+    return f"Give {'RGB' if wanted[2] == 3 else 'grey'} images, or PIL images, which are converted."
