@@ -1,0 +1,26 @@
+"""Parity: do two models, or a model and its golden vectors, answer the same?"""
+
+from edgecnn.agreement.metrics import (
+    Agreement,
+    compare,
+    derived_atol,
+    excess,
+    image_errors,
+    sqnr_db,
+)
+from edgecnn.golden import Expected, Golden, expected, golden, make_expected, make_golden
+
+__all__ = [
+    "Agreement",
+    "Expected",
+    "Golden",
+    "compare",
+    "derived_atol",
+    "excess",
+    "expected",
+    "golden",
+    "image_errors",
+    "make_expected",
+    "make_golden",
+    "sqnr_db",
+]
