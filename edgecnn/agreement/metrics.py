@@ -141,7 +141,8 @@ def _cosine(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     length = math.sqrt(float(np.square(a).sum())) * math.sqrt(float(np.square(b).sum()))
     if length == 0:
         return 1.0 if np.array_equal(a, b) else 0.0
-    return float(np.minimum(1.0, (a * b).sum() / length))  # min() would swallow NaN
+    with np.errstate(invalid="ignore"):
+        return float(np.minimum(1.0, (a * b).sum() / length))  # min() would swallow NaN
 
 
 def _top1(a: NDArray[np.float64], b: NDArray[np.float64]) -> float | None:
