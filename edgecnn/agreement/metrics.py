@@ -75,7 +75,8 @@ def sqnr_db(outputs: NDArray[Any], expected: NDArray[Any]) -> float:
     noise, signal = float(np.square(_error(got, want)).sum()), float(np.square(want).sum())
     if noise == 0:
         return math.inf
-    return 10 * math.log10(signal / noise) if signal else -math.inf
+    ratio = signal / noise
+    return -math.inf if ratio == 0 else 10 * math.log10(ratio)
 
 
 def image_errors(outputs: NDArray[Any], expected: NDArray[Any]) -> NDArray[np.float64]:
