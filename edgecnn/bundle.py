@@ -1,33 +1,29 @@
 """A bundle: the folder that commands read and extend. Open it, check it, add to it.
 
-Writing is a redo log. New files and the new manifest are staged in `.staging`, flushed, and become
-true in one rename to `.commit`; only then do they move to their places, the manifest last. A reader
-looks into `.commit` first, so it sees the old bundle or the new one; a writer that finds a
-`.commit` left by a crash finishes it before it begins.
+The manifest names every file with its digest and is written last (see `edgecnn.disk`).
 """
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
-from edgecnn import __version__
+from edgecnn import __version__, disk
 from edgecnn.errors import BundleError, InputError
-from edgecnn.records import from_json, sha256, to_json
+from edgecnn.records import from_builtins, parse_json, sha256, to_json
 from edgecnn.spec import DataRef, InputContract, Parent, Variant
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 GOLDEN = "golden.npz"
-_STAGING, _COMMIT, _LOCK = ".staging", ".commit", ".lock"
-_DIGEST = re.compile(rb'"digest": "([0-9a-f]{64})"')
+# Only the manifest's own: nested keys are indented further.
+_DIGEST = re.compile(rb'^  "digest": "([0-9a-f]{64})"', re.MULTILINE)
 _NO_DIGEST = "0" * 64
 
 
@@ -133,13 +129,14 @@ class Bundle:
         record = self.files.get(file)
         if record is None:
             raise BundleError(f"{self.folder} has no file '{file}'.", "Export the bundle first.")
-        content = _read_file(self.folder, file)
+        content = disk.read_file(self.folder, file)
         if content is None or sha256(content) != record.sha256:
+            self._refuse_changed()
             raise self._damaged(file, missing=content is None)
         return content
 
     def refuse_stale(self, variant: Variant) -> None:
-        """Refuse a variant whose parent changed since it was made.
+        """Refuse a variant whose parent, or that one's parent, changed since it was made.
 
         Raises:
             BundleError: It is stale.
@@ -153,6 +150,9 @@ class Bundle:
                 f"{variant.parent.file} changed after it was made.",
                 f"Make it anew with `{variant.made_by} {self.folder}`.",
             )
+        for ancestor in self.manifest.variants:
+            if variant.parent.file in ancestor.files:
+                self.refuse_stale(ancestor)
 
     def parent(self, file: str) -> Parent:
         """Name a file of this bundle as a variant's parent."""
@@ -160,8 +160,16 @@ class Bundle:
 
     def _verified(self, file: str) -> Path:
         self.read(file)
-        staged = self.folder / _COMMIT / file
-        return staged if staged.is_file() else self.folder / file
+        return disk.place(self.folder, file)
+
+    def _refuse_changed(self) -> None:
+        text = disk.read_file(self.folder, MANIFEST) or b""
+        now = _DIGEST.search(text)
+        if now is not None and now[1].decode() != self.manifest.digest:
+            raise BundleError(
+                f"{self.folder} was changed by another process while it was being read.",
+                "Run the command again.",
+            )
 
     def _damaged(self, file: str, *, missing: bool) -> BundleError:
         what = "is missing" if missing else "is not the file that was written (its SHA-256 differs)"
@@ -181,11 +189,11 @@ def open_bundle(folder: Path | str) -> Bundle:
         BundleError: The folder is no bundle, or its manifest is damaged or too new.
     """
     folder = Path(folder)
-    text = _read_file(folder, MANIFEST)
+    text = disk.read_file(folder, MANIFEST)
     if text is None:
-        problem = "is no bundle: it has no manifest.json" if folder.is_dir() else "does not exist"
         raise BundleError(
-            f"{folder} {problem}.", "Make a bundle with `edgecnn train`, or name another folder."
+            f"{folder} {_why_no_bundle(folder)}.",
+            "Make a bundle with `edgecnn train`, or name another folder.",
         )
     return Bundle(folder, _read_manifest(text, folder / MANIFEST))
 
@@ -196,13 +204,14 @@ def newest_bundle(runs: Path = Path("runs")) -> Bundle:
     Raises:
         BundleError: There is none.
     """
-    folders = [path for path in sorted(runs.glob("*")) if _read_file(path, MANIFEST) is not None]
-    if not folders:
+    folders = [path for path in sorted(runs.glob("*")) if not path.name.startswith(".")]
+    bundles = [open_bundle(path) for path in folders if disk.read_file(path, MANIFEST) is not None]
+    if not bundles:
         raise BundleError(
             f"There is no bundle under {runs}/.",
             "Make one with `edgecnn train`, or name a bundle's folder.",
         )
-    return max(map(open_bundle, folders), key=lambda bundle: bundle.manifest.created)
+    return max(bundles, key=lambda bundle: bundle.manifest.created)
 
 
 def refuse_existing(folder: Path) -> None:
@@ -240,24 +249,24 @@ def create(
         folder: Where the bundle goes.
         manifest: What it is; `files` and `digest` are filled in here.
         files: Names and contents.
-        force: Replace what is there.
+        force: Replace the bundle that is there; its reports stay.
 
     Raises:
-        BundleError: The folder exists and `force` was not given.
+        BundleError: The folder exists and `force` was not given, or it is no bundle.
         InputError: The disk is full or not writable.
     """
+    if force and folder.is_dir() and any(folder.iterdir()):
+        _refuse_foreign(folder)
+        with _writing(folder):
+            _commit(folder, manifest, {}, files)
+        return open_bundle(folder)
     if not force:
         refuse_existing(folder)
-    fresh = folder.with_name(f".{folder.name}.new-{os.getpid()}")
-    with _disk_errors(folder):
-        shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir(parents=True)
-        try:
-            records = {name: _write_file(fresh / name, data) for name, data in files.items()}
-            _write_file(fresh / MANIFEST, _seal(replace(manifest, files=records)))
-            _replace_folder(fresh, folder)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        disk.make_folder(folder, {**files, MANIFEST: _seal(manifest, {}, files)})
+    except InputError:
+        refuse_existing(folder)  # another process was faster
+        raise
     return open_bundle(folder)
 
 
@@ -270,7 +279,7 @@ def extend(bundle: Bundle, files: Mapping[str, bytes], variant: Variant) -> Bund
         BundleError: Another process writes to the bundle, or `golden.npz` would change.
         InputError: The disk is full or not writable.
     """
-    with _locked(bundle.folder):
+    with _writing(bundle.folder):
         current = open_bundle(bundle.folder)
         have = current.files.get(GOLDEN)
         if have and GOLDEN in files and sha256(files[GOLDEN]) != have.sha256:
@@ -289,145 +298,70 @@ def change_variant(bundle: Bundle, name: str, change: Callable[[Variant], Varian
     return extend(bundle, {}, change(bundle.variant(name)))
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside its target, flush it, then rename it over the target.
-
-    Raises:
-        InputError: The disk is full or not writable.
-    """
-    with _disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            _write_file(beside, content)
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    with disk.locked(folder):
+        disk.finish_commit(folder, last=MANIFEST)
+        yield
 
 
 def _commit(
     folder: Path, manifest: Manifest, have: Mapping[str, FileRecord], files: Mapping[str, bytes]
 ) -> None:
-    staging = folder / _STAGING
-    with _disk_errors(folder):
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir()
-        try:
-            new = {name: _write_file(staging / name, data) for name, data in files.items()}
-            sealed = _seal(replace(manifest, files={**have, **new}))
-            _write_file(staging / MANIFEST, sealed)
-            _sync_folder(staging)
-            staging.rename(folder / _COMMIT)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-        _finish_commit(folder)
+    sealed = _seal(manifest, have, files)
+    disk.commit(folder, {**files, MANIFEST: sealed}, last=MANIFEST)
 
 
-def _finish_commit(folder: Path) -> None:
-    commit = folder / _COMMIT
-    if not commit.is_dir():
-        return
-    for path in sorted(commit.iterdir(), key=lambda path: path.name == MANIFEST):
-        path.replace(folder / path.name)
-    _sync_folder(folder)
-    commit.rmdir()
+def _why_no_bundle(folder: Path) -> str:
+    if folder.is_dir():
+        return "is no bundle: it has no manifest.json"
+    return "is a file, not a bundle" if folder.exists() else "does not exist"
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
-    path = folder / _LOCK
-    holder = folder / f"{_LOCK}-holder"
-    with _disk_errors(folder):
-        lock = FileLock(path, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            who = holder.read_text() if holder.is_file() else "another process"
-            raise BundleError(
-                f"{folder} is being written by {who}.", "Wait until it is done, then try again."
-            ) from None
-        try:
-            holder.write_text(f"process {os.getpid()}")
-            _finish_commit(folder)
-            yield
-        finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
-
-
-@contextmanager
-def _disk_errors(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{target} could not be written: {error.strerror or error}.",
-            "Free some space or choose another place with --output; nothing was changed.",
-        ) from error
-
-
-def _read_file(folder: Path, name: str) -> bytes | None:
-    for path in (folder / _COMMIT / name, folder / name):
-        with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            return path.read_bytes()
-    return None
+def _refuse_foreign(folder: Path) -> None:
+    # --force replaces a bundle; it must not write into somebody's home.
+    if disk.read_file(folder, MANIFEST) is None:
+        raise BundleError(
+            f"{folder} holds files and is no bundle, so --force will not touch it.",
+            "Use --output to write elsewhere.",
+        )
 
 
 def _read_manifest(text: bytes, path: Path) -> Manifest:
     found = _DIGEST.search(text)
-    if found is None or found[1].decode() != sha256(_DIGEST.sub(_zeroed(), text)):
+    if found is None or found[1].decode() != sha256(_DIGEST.sub(_digest_line(_NO_DIGEST), text)):
         raise BundleError(
             f"{path} is damaged or was edited: its digest differs.",
             "Copy the bundle anew, or make it again.",
         )
-    manifest = from_json(Manifest, text, where=str(path))
-    if manifest.schema_version > SCHEMA_VERSION:
-        raise BundleError(
-            f"{path} was written by edgecnn {manifest.edgecnn}, which this version cannot read.",
-            "Install that version or a newer one.",
-        )
+    data = parse_json(text, where=str(path))
+    _refuse_newer(data, path)
+    manifest = from_builtins(Manifest, data, where=str(path))
+    _refuse_outside(manifest, path)
     return manifest
 
 
-def _seal(manifest: Manifest) -> bytes:
-    text = to_json(replace(manifest, digest=_NO_DIGEST))
-    return _DIGEST.sub(f'"digest": "{sha256(text)}"'.encode(), text)
+def _refuse_newer(data: dict[str, Any], path: Path) -> None:
+    version = data.get("schema_version")
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise BundleError(
+            f"{path} was written by edgecnn {data.get('edgecnn')}, which this version cannot read.",
+            "Install that version or a newer one.",
+        )
 
 
-def _zeroed() -> bytes:
-    return f'"digest": "{_NO_DIGEST}"'.encode()
+def _refuse_outside(manifest: Manifest, path: Path) -> None:
+    for name in manifest.files or {}:
+        pure = PurePosixPath(name)
+        if pure.is_absolute() or ".." in pure.parts or "\\" in name:
+            raise BundleError(f"{path} names a file outside the bundle: {name}.", "Do not use it.")
 
 
-def _write_file(path: Path, content: bytes) -> FileRecord:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    return FileRecord(sha256(content), len(content))
+def _seal(manifest: Manifest, have: Mapping[str, FileRecord], files: Mapping[str, bytes]) -> bytes:
+    new = {name: FileRecord(sha256(data), len(data)) for name, data in files.items()}
+    text = to_json(replace(manifest, files={**have, **new}, digest=_NO_DIGEST))
+    return _DIGEST.sub(_digest_line(sha256(text)), text)
 
 
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _replace_folder(fresh: Path, folder: Path) -> None:
-    _sync_folder(fresh)
-    if not folder.exists():
-        fresh.rename(folder)
-        return
-    aside = folder.with_name(f".{folder.name}.old-{os.getpid()}")
-    folder.rename(aside)
-    try:
-        fresh.rename(folder)
-    except OSError:
-        aside.rename(folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+def _digest_line(digest: str) -> bytes:
+    return f'  "digest": "{digest}"'.encode()

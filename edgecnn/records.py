@@ -58,13 +58,21 @@ def from_json(kind: type[Record], text: bytes, *, where: str) -> Record:
     Raises:
         InputError: The text is not JSON, or not this record.
     """
+    return from_builtins(kind, parse_json(text, where=where), where=where)
+
+
+def parse_json(text: bytes, *, where: str) -> dict[str, Any]:
+    """Read a JSON object into plain values.
+
+    Raises:
+        InputError: The text is not a JSON object.
+    """
     import msgspec
 
     try:
-        data = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise InputError(f"{where} is not JSON: {error}.") from error
-    return from_builtins(kind, data, where=where)
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{where} is not a JSON object: {error}.") from error
 
 
 def schema(kind: type) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn import __version__
-from edgecnn.bundle import write_atomically
+from edgecnn.disk import write_atomically
 from edgecnn.errors import InputError
 from edgecnn.machine import Machine, this_machine
 from edgecnn.records import from_json, to_builtins, to_json
