@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgecnn import shelves
-from edgecnn.errors import RecipeError
+from edgecnn.errors import InputError, RecipeError
 from edgecnn.records import from_builtins
 from edgecnn.spec import InputContract
 
@@ -37,10 +37,11 @@ class TrainingPlan:
     Attributes:
         epochs: Passes over the training images.
         batch_size: Images in one step.
-        optimizer: `sgd` or `adamw`.
+        optimizer: `sgd`, `adamw` or `muon`.
         learning_rate: The highest learning rate.
-        momentum: Momentum of SGD.
-        nesterov: Nesterov's form of momentum.
+        adamw_learning_rate: The same for what Muon leaves to AdamW: last layer, biases, norms.
+        momentum: Momentum of SGD and Muon.
+        nesterov: Nesterov's form of SGD's momentum; Muon's always is.
         weight_decay: Weight decay.
         schedule: `constant`, or `one-cycle`: a linear rise, then a linear fall.
         warmup_fraction: Share of all steps in which a one-cycle schedule rises.
@@ -49,7 +50,7 @@ class TrainingPlan:
         flip: Mirror images left to right, at random.
         shift: Move images by up to so many pixels in each direction, at random.
         ema: Decay of an average of the weights that replaces them at the end; 0 for none.
-        holdout: Training images kept back for the learning curve.
+        holdout: Training images kept back for the learning curve; never above a tenth of them.
         precision: `fp32`, or `bf16` for autocast.
         channels_last: Keep activations channels-last in memory.
         threads: Threads; another number gives other weights.
@@ -59,8 +60,9 @@ class TrainingPlan:
 
     epochs: int = 10
     batch_size: int = 128
-    optimizer: Literal["sgd", "adamw"] = "sgd"
+    optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
     learning_rate: float = 0.1
+    adamw_learning_rate: float = 0.003
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 0.0
@@ -118,7 +120,10 @@ def load_recipe(name: str) -> Recipe:
             f"There is no recipe '{name}'.",
             f"Use one of {', '.join(recipe_names())}, or the path of a TOML file.",
         )
-    return from_builtins(Recipe, _read_toml(path), where=str(path))
+    try:
+        return from_builtins(Recipe, _read_toml(path), where=str(path))
+    except InputError as error:
+        raise RecipeError(error.problem, error.remedy) from error
 
 
 def override(recipe: Recipe, **changes: Any) -> Recipe:
@@ -168,6 +173,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return _parse_toml(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RecipeError(f"{path} is not TOML: {error}.", "Mend the file.") from error
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
 
 
 def _parse_toml(text: str) -> dict[str, Any]:

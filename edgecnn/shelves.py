@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from edgecnn.errors import InputError
 
@@ -36,7 +37,7 @@ def names(shelf_name: str, file: str) -> list[str]:
     return sorted(path.parent.name for path in shelf(shelf_name).glob(f"*/{file}"))
 
 
-def load_runtime(name: str) -> ModuleType:
+def load_runtime(name: str) -> Any:
     """Load a runtime's adapter.
 
     Args:
@@ -44,7 +45,7 @@ def load_runtime(name: str) -> ModuleType:
             a folder with a `runtime.py` (anything with a slash, or an existing `.py` file).
 
     Raises:
-        InputError: There is no such runtime.
+        InputError: There is no such runtime, or it fails when it is imported.
     """
     if _looks_like_path(name):
         path = Path(name)
@@ -53,9 +54,8 @@ def load_runtime(name: str) -> ModuleType:
         return load_file(shelf("runtimes") / name / "runtime.py")
     for point in entry_points(group=_RUNTIME_GROUP):
         if point.name == name:
-            module = point.load()
-            assert isinstance(module, ModuleType)
-            return module
+            with _failures(f"The runtime '{name}' ({point.value})"):
+                return point.load()
     raise InputError(
         f"There is no runtime '{name}'.",
         f"Use one of {', '.join(runtime_names())}, or a folder that holds a runtime.py.",
@@ -95,7 +95,7 @@ def load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise InputError(f"There is no file {path}.", "Check the path.")
     package = f"edgecnn_shelf_{hashlib.sha256(str(path.parent).encode()).hexdigest()[:12]}"
-    name = f"{package}.{path.stem}"
+    name = f"{package}.{path.stem.replace('.', '_')}"
     if name in sys.modules:
         return sys.modules[name]
     if package not in sys.modules:
@@ -106,14 +106,11 @@ def load_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        with _no_bytecode():
+        with _failures(str(path)), _no_bytecode():
             spec.loader.exec_module(module)
-    except Exception as error:
+    except BaseException:
         del sys.modules[name]
-        raise InputError(
-            f"{path} fails when it is imported: {type(error).__name__}: {error}.",
-            "Mend the file, or run it with Python alone to see where it fails.",
-        ) from error
+        raise
     return module
 
 
@@ -128,13 +125,8 @@ def load_attribute(reference: str) -> tuple[ModuleType, object]:
     if place.endswith(".py") or _looks_like_path(place):
         module = load_file(Path(place))
     else:
-        try:
-            module = importlib.import_module(place)
-        except ImportError as error:
-            raise InputError(
-                f"The module '{place}' cannot be imported: {error}.",
-                "Check the name, or give a path that ends in .py.",
-            ) from error
+        with _failures(f"The module '{place}'"):
+            module = _import(place)
     if not hasattr(module, attribute):
         raise InputError(
             f"{place} has nothing called '{attribute}'.",
@@ -142,6 +134,31 @@ def load_attribute(reference: str) -> tuple[ModuleType, object]:
             f"it defines {', '.join(_public_callables(module)) or 'none'}.",
         )
     return module, getattr(module, attribute)
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except (ModuleNotFoundError, TypeError, ValueError) as error:
+        missing = getattr(error, "name", name) or name
+        if not f"{name}.".startswith(f"{missing}."):
+            raise  # the module is there and lacks another one
+        raise InputError(
+            f"There is no module '{name}'.", "Check the name, or give a path that ends in .py."
+        ) from error
+
+
+@contextmanager
+def _failures(what: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"{what} fails when it is imported: {type(error).__name__}: {error}.",
+            "Mend it, or run it with Python alone to see where it fails.",
+        ) from error
 
 
 @contextmanager

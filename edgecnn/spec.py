@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,11 +74,24 @@ class InputContract:
                     "channels.",
                     f"Give one {name} for each channel.",
                 )
-        if not all(value > 0 for value in self.std):
-            raise InputError("std has a value that is not above zero.", "Give the true std.")
-        if not re.fullmatch(r"stretch|letterbox|crop [1-9]\d*", self.resize):
+        if not all(0 < value < math.inf for value in (self.scale, *self.std)):
+            raise InputError(
+                "scale or std has a value that is not a number above zero.", "Give the true ones."
+            )
+        if not all(map(math.isfinite, self.mean)):
+            raise InputError("mean has a value that is no number.", "Give the true mean.")
+        self._check_resize()
+
+    def _check_resize(self) -> None:
+        rule = re.fullmatch(r"stretch|letterbox|crop ([1-9]\d*)", self.resize)
+        if rule is None:
             raise InputError(
                 f"'{self.resize}' is no resize rule.", "Use stretch, letterbox or 'crop N'."
+            )
+        if rule[1] and int(rule[1]) < max(self.height, self.width):
+            raise InputError(
+                f"'{self.resize}' leaves pictures smaller than {self.height}x{self.width} pixels.",
+                f"Use 'crop {max(self.height, self.width)}' or more.",
             )
 
     @property
