@@ -1,0 +1,187 @@
+"""What many tests share: a tiny net with two variants, in a bundle made without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgecnn import bundle as bundles
+from edgecnn.bundle import Bundle
+from edgecnn.data import Dataset, Split
+from edgecnn.golden import make_expected, make_golden, make_npz
+from edgecnn.spec import DataRef, InputContract, Tolerance, Variant
+
+SIZE, CLASSES, FILTERS = 8, ("circle", "cross", "square", "star"), 6
+CONTRACT = InputContract(
+    SIZE, SIZE, mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3), labels=CLASSES, output_kind="logits"
+)
+
+
+@dataclass(frozen=True)
+class TinyNet:
+    """conv 3→6 k3, ReLU, global mean, fc 6→4; with images that it does not find all alike."""
+
+    filters: NDArray[np.float32]
+    matrix: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def exact(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Compute the logits in float64, from the textbook's sums."""
+        pixels = (images / 255 - CONTRACT.mean) / np.array(CONTRACT.std)
+        windows = np.lib.stride_tricks.sliding_window_view(pixels, (3, 3), axis=(1, 2))
+        maps = np.maximum(np.einsum("nyxcij,fcij->nfyx", windows, self.filters.astype("f8")), 0)
+        logits: NDArray[np.float64] = maps.mean(axis=(2, 3)) @ self.matrix.T.astype("f8")
+        return logits + self.bias
+
+    def onnx(
+        self, precision: str = "fp32", *, preprocessing: bool = True, batch: int | str = "N"
+    ) -> bytes:
+        """Give the net as an ONNX file; int8 quantizes the convolution."""
+        from onnx import TensorProto, helper, numpy_helper
+
+        constants: dict[str, Any] = {"w": self.filters, "matrix": self.matrix}
+        constants["bias"] = self.bias
+        nodes, image = [], "pixels" if preprocessing else "image"
+        if preprocessing:
+            std = np.array(CONTRACT.std)
+            constants["scale"] = (CONTRACT.scale / std).astype("f4")
+            constants["mean"] = (np.array(CONTRACT.mean) / std).astype("f4")
+            nodes = [
+                helper.make_node("Cast", ["pixels"], ["float"], to=TensorProto.FLOAT),
+                helper.make_node("Mul", ["float", "scale"], ["scaled"]),
+                helper.make_node("Sub", ["scaled", "mean"], ["shifted"]),
+                helper.make_node("Transpose", ["shifted"], ["image"], perm=[0, 3, 1, 2]),
+            ]
+        conv_inputs = ["image", "w"]
+        if precision == "int8":
+            step = np.float32(np.abs(self.filters).max() / 127)
+            constants |= {"x_scale": np.float32(0.03), "x_zero": np.uint8(100), "w_scale": step}
+            constants["w"] = np.round(self.filters / step).astype(np.int8)
+            constants["w_zero"] = np.int8(0)
+            x, w = ["x_scale", "x_zero"], ["w_scale", "w_zero"]
+            nodes += [
+                helper.make_node("QuantizeLinear", ["image", *x], ["x_q"]),
+                helper.make_node("DequantizeLinear", ["x_q", *x], ["x_dq"]),
+                helper.make_node("DequantizeLinear", ["w", *w], ["w_dq"]),
+            ]
+            conv_inputs = ["x_dq", "w_dq"]
+        nodes += [
+            helper.make_node("Conv", conv_inputs, ["maps"], kernel_shape=[3, 3]),
+            helper.make_node("Relu", ["maps"], ["rectified"]),
+            helper.make_node("GlobalAveragePool", ["rectified"], ["means"]),
+            helper.make_node("Flatten", ["means"], ["features"]),
+            helper.make_node("Gemm", ["features", "matrix", "bias"], ["logits"], transB=1),
+        ]
+        shape = [batch, SIZE, SIZE, 3] if preprocessing else [batch, 3, SIZE, SIZE]
+        kind = TensorProto.UINT8 if preprocessing else TensorProto.FLOAT
+        graph = helper.make_graph(
+            nodes,
+            "tiny",
+            [helper.make_tensor_value_info(image, kind, shape)],
+            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, len(CLASSES)])],
+            [numpy_helper.from_array(np.asarray(v), name) for name, v in constants.items()],
+        )
+        opset = helper.make_opsetid("", 18)
+        model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+        content: bytes = model.SerializeToString(deterministic=True)
+        return content
+
+
+@pytest.fixture(scope="session")
+def tiny_net() -> TinyNet:
+    """Give a net with fixed weights, and 200 images; about three in four labels are its own."""
+    random = np.random.default_rng(7)
+    colours = random.integers(30, 226, (200, 1, 1, 3))
+    noise = random.integers(-30, 31, (200, SIZE, SIZE, 3))
+    images = np.clip(colours + noise, 0, 255).astype(np.uint8)
+    filters = random.normal(size=(FILTERS, 3, 3, 3)).astype(np.float32)
+    matrix = random.normal(size=(len(CLASSES), FILTERS)).astype(np.float32)
+    nothing = np.zeros(len(CLASSES), np.float32)
+    draft = TinyNet(filters, matrix, nothing, images, np.zeros(200, np.int64))
+    bias = -draft.exact(images).mean(axis=0).astype(np.float32)
+    net = TinyNet(filters, matrix, bias, images, draft.labels)
+    answers = net.exact(images).argmax(axis=1)
+    labels = np.where(random.random(200) < 0.75, answers, random.integers(0, len(CLASSES), 200))
+    return TinyNet(filters, matrix, bias, images, labels.astype(np.int64))
+
+
+MakeBundle = Callable[..., Bundle]
+
+
+@pytest.fixture
+def make_bundle(tiny_net: TinyNet, tmp_path: Path) -> MakeBundle:
+    """Give a function that makes a bundle of the tiny net, with data of its own.
+
+    `files` replaces a variant's ONNX file by other bytes; `changes` other fields of its record.
+    """
+
+    def make(
+        name: str = "tiny",
+        *,
+        variants: tuple[str, ...] = ("fp32", "int8"),
+        contract: InputContract = CONTRACT,
+        files: dict[str, bytes] | None = None,
+        changes: dict[str, dict[str, Any]] | None = None,
+        data: DataRef | None = None,
+    ) -> Bundle:
+        data = data or _data(tiny_net, tmp_path / f"{name}.npz")
+        manifest = bundles.new_manifest(name, contract, model=None, data=data, environment={})
+        bundle = bundles.create(tmp_path / name, manifest, {})
+        images, labels = tiny_net.images[:32], tiny_net.labels[:32]
+        for precision in variants:
+            change = (changes or {}).get(precision, {})
+            inside = change.get("preprocessing", True)
+            batch = change.get("batch", "dynamic")
+            content = (files or {}).get(precision) or tiny_net.onnx(
+                precision, preprocessing=inside, batch="N" if batch == "dynamic" else batch
+            )
+            record = _variant(bundle, precision, change)
+            bundle = bundles.extend(bundle, {f"{precision}.onnx": content}, record)
+            outputs = _outputs(bundle, precision, images)
+            new = {
+                bundles.GOLDEN: make_golden(images, labels, tiny_net.exact(images)),
+                f"{precision}.golden.npz": make_expected(outputs, runtime="ort", provider="cpu"),
+            }
+            bundle = bundles.extend(bundle, new, record)
+        return bundle
+
+    return make
+
+
+def _variant(bundle: Bundle, precision: str, change: dict[str, Any]) -> Variant:
+    loose = precision == "int8"
+    tolerance = Tolerance(sqnr_db=40, top1=0.9) if loose else Tolerance(atol=1e-4)
+    values = {
+        "name": precision,
+        "precision": precision,
+        "format": "onnx",
+        "files": (f"{precision}.onnx",),
+        "golden": f"{precision}.golden.npz",
+        "made_by": "edgecnn export --quantize" if loose else "edgecnn export",
+        "parent": bundle.parent("fp32.onnx") if loose and "fp32.onnx" in bundle.files else None,
+        "tolerance": tolerance,
+    }
+    return Variant(**(values | change))
+
+
+def _outputs(bundle: Bundle, name: str, images: NDArray[np.uint8]) -> NDArray[Any]:
+    from edgecnn.predictor import load
+
+    with load(bundle, variant=name, threads=1) as predictor:
+        return predictor.run(images)
+
+
+def _data(net: TinyNet, path: Path) -> DataRef:
+    train, test = Split(net.images[:80], net.labels[:80]), Split(net.images[80:], net.labels[80:])
+    arrays: dict[str, NDArray[Any]] = {"x_train": train.images, "y_train": train.labels}
+    arrays |= {"x_test": test.images, "y_test": test.labels, "labels": np.array(CLASSES)}
+    path.write_bytes(make_npz(arrays))
+    return Dataset(path.stem, str(path), CLASSES, train, test).reference()
