@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.errors import InputError, ModelError
-from edgecnn.runtime import CheckedSession, open_session
+from edgecnn.runtime import CheckedSession, Options, open_session
 from edgecnn.spec import InputContract, Variant
 
 if TYPE_CHECKING:
@@ -215,6 +215,7 @@ def load(
     provider: str | None = None,
     threads: int | None = None,
     batch_size: int | None = None,
+    options: Options | None = None,
 ) -> Predictor:
     """Open a variant of a bundle, ready to answer pictures.
 
@@ -225,6 +226,7 @@ def load(
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator; by default the cores that this process may use.
         batch_size: Images in one run; by default what 4 MiB of float32 input hold.
+        options: The runtime's own options.
 
     Raises:
         BundleError: The bundle or the variant is missing, stale or damaged.
@@ -234,7 +236,9 @@ def load(
     located = opened.locate(variant)
     contract = opened.manifest.contract
     _batch_size(contract, located, batch_size)
-    session = open_session(located, runtime=runtime, provider=provider, threads=threads)
+    session = open_session(
+        located, runtime=runtime, provider=provider, threads=threads, options=options
+    )
     return Predictor(contract, located, session, batch_size)
 
 
