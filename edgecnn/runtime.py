@@ -35,10 +35,13 @@ __all__ = [
     "Requirement",
     "Runtime",
     "Session",
+    "Target",
     "TensorSpec",
     "Variant",
+    "check_available",
     "load_runtime",
     "normalise_provider",
+    "open_on",
     "open_session",
 ]
 
@@ -175,6 +178,40 @@ def load_runtime(name: str) -> Runtime:
     return cast(Runtime, module)
 
 
+@dataclass(frozen=True)
+class Target:
+    """A runtime and a provider that it can run on here.
+
+    Attributes:
+        runtime: The runtime's adapter.
+        provider: Where to compute, by its short name.
+        versions: Versions of the packages that the runtime uses.
+    """
+
+    runtime: Runtime
+    provider: str
+    versions: dict[str, str]
+
+
+def check_available(runtime: str = "ort", provider: str | None = None) -> Target:
+    """Find a runtime and make sure that it can run on a provider here; this imports its engine.
+
+    Args:
+        runtime: Name or path of the runtime.
+        provider: Where to compute; the runtime's first provider by default.
+
+    Raises:
+        InputError: The runtime is unknown.
+        UnavailableError: The runtime or provider is not to be had here.
+    """
+    adapter = load_runtime(runtime)
+    wanted = normalise_provider(provider or adapter.PROVIDERS[0])
+    available = adapter.availability(wanted)
+    if not available.ok:
+        raise UnavailableError(available.reason, available.remedy, available.requirements)
+    return Target(adapter, wanted, available.versions)
+
+
 def open_session(
     variant: Variant,
     *,
@@ -197,16 +234,23 @@ def open_session(
         UnavailableError: The runtime or provider is not to be had here.
         ModelError: The engine refuses the file.
     """
-    adapter = load_runtime(runtime)
+    return open_on(check_available(runtime, provider), variant, threads=threads, options=options)
+
+
+def open_on(
+    target: Target,
+    variant: Variant,
+    *,
+    threads: int | None = None,
+    options: Options | None = None,
+) -> CheckedSession:
+    """Open a located variant on a target; arguments and errors are those of `open_session`."""
+    adapter, wanted = target.runtime, target.provider
     if variant.format not in adapter.FORMATS:
         raise InputError(
             f"The runtime '{adapter.NAME}' does not read the format '{variant.format}'.",
             f"It reads {', '.join(sorted(adapter.FORMATS))}.",
         )
-    wanted = normalise_provider(provider or adapter.PROVIDERS[0])
-    available = adapter.availability(wanted)
-    if not available.ok:
-        raise UnavailableError(available.reason, available.remedy, available.requirements)
     if threads is not None and threads < 1:
         raise InputError(f"{threads} threads cannot run anything.", "Use --threads 1 or more.")
     count = threads or machine.allowed_cores()

@@ -1,0 +1,88 @@
+"""A runtime with trouble, on demand: it crashes, hangs, raises or takes its time.
+
+Options:
+    what: `segfault`, `abort`, `kill`, `exit`, `hang`, `raise`, `refuse`, `memory`, or `nothing`.
+    when: `open` or `run` (default).
+    after: Runs that go well before it happens; 0 by default.
+    delay: Seconds that each run takes; 0 by default.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from edgecnn.errors import Requirement, UnavailableError
+from edgecnn.runtime import Availability, Options, TensorSpec, Variant
+
+NAME = "troubled"
+FORMATS = frozenset({"onnx"})
+PROVIDERS = ("cpu",)
+
+
+class NoLuck(UnavailableError):
+    """A class that edgecnn does not know."""
+
+
+class TroubledSession:
+    provider = "cpu"
+    inputs = (TensorSpec("pixels", "uint8", ("N", "height", "width", 3)),)
+    outputs = (TensorSpec("sum", "float32", ("N",)),)
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._runs = 0
+
+    def run(self, inputs: Any) -> dict[str, Any]:
+        time.sleep(float(self._options.get("delay", "0")))
+        if self._runs >= int(self._options.get("after", "0")):
+            _happen(self._options.get("what", "nothing"))
+        self._runs += 1
+        return {"sum": inputs["pixels"].sum(axis=(1, 2, 3), dtype="float32")}
+
+    def prepare(self, inputs: Any) -> Callable[[], object]:
+        return partial(self.run, inputs)
+
+    def close(self) -> None:
+        print("closed", file=sys.stderr)
+
+
+def availability(provider: str) -> Availability:
+    return Availability(ok=provider == "cpu", reason=f"No '{provider}' here.", versions={"t": "1"})
+
+
+def open_session(
+    variant: Variant, *, provider: str, threads: int, options: Options
+) -> TroubledSession:
+    print("an engine that talks")
+    # A variant may bring its trouble with it, so that one of several can fail.
+    options = {**variant.settings, **options}
+    if options.get("when") == "open":
+        _happen(options["what"])
+    return TroubledSession(options if options.get("when") != "open" else {})
+
+
+def _happen(what: str) -> None:
+    print("here it comes", file=sys.stderr, flush=True)
+    if what == "segfault":
+        ctypes.string_at(0)
+    elif what == "abort":
+        os.abort()
+    elif what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif what == "exit":
+        os._exit(7)
+    elif what == "hang":
+        time.sleep(3600)
+    elif what == "raise":
+        raise ValueError("no such kernel")
+    elif what == "memory":
+        raise MemoryError
+    elif what == "refuse":
+        raise NoLuck("No luck.", "Buy some.", (Requirement("luck", "some", "none", False),))
