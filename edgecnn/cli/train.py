@@ -1,0 +1,190 @@
+"""Train a model on pictures and make a bundle of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecnn.cli._options import data_source_options, json_option, note
+
+if TYPE_CHECKING:
+    from edgecnn.training.report import Event, Tell, TrainReport
+
+
+def _input_size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    height, _times, width = text.lower().partition("x")
+    try:
+        return int(height), int(width or height)
+    except ValueError:
+        raise click.BadParameter("Write HEIGHTxWIDTH, such as 32x32.") from None
+
+
+def _channels(_: click.Context, __: click.Parameter, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter("Write one number for each channel: 0.5,0.5,0.5.") from None
+
+
+@click.command()
+@click.argument("recipe", required=False)
+@click.option(
+    "--model",
+    metavar="MODEL",
+    help="Name on the shelf, FILE.py:factory, package.module:factory or torchvision:NAME.",
+)
+@click.option(
+    "--model-arg",
+    "model_arguments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Argument of the model's factory; may be repeated.",
+)
+@click.option(
+    "--data",
+    metavar="SOURCE",
+    help="synthetic, cifar10, a folder of images or a .npz file.  [default: the recipe's]",
+)
+@data_source_options
+@click.option("--input-size", metavar="HxW", callback=_input_size, help="Size of the input.")
+@click.option("--color", type=click.Choice(["rgb", "gray"]), help="Channels of the input.")
+@click.option("--mean", metavar="R,G,B", callback=_channels, help="Subtracted after scaling.")
+@click.option("--std", metavar="R,G,B", callback=_channels, help="Divided by last.")
+@click.option("--resize", metavar="RULE", help="stretch, 'crop N' or letterbox.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training images.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images in one step.")
+@click.option(
+    "--learning-rate", type=click.FloatRange(min=0, min_open=True), help="Highest learning rate."
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of weights, order, augmentation.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), help="Threads; another number gives other weights."
+)
+@click.option("--precision", type=click.Choice(["fp32", "bf16"]), help="Precision of the steps.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where to train.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of the bundle.  [default: runs/NAME]",
+)
+@click.option("--force", is_flag=True, help="Replace the bundle that is there.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
+@json_option
+def command(model_arguments: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
+    """Train a model on pictures and make a bundle of it.
+
+    RECIPE is a name such as lenet, resnet8, lenet/tutorial or resnet8/cifar10, or the path of a
+    TOML file; lenet if it is left out. What is not given stays as the recipe has it.
+    """
+    from edgecnn.recipe import parse_arguments
+    from edgecnn.training import train
+
+    arguments = parse_arguments(model_arguments)
+    with _live() as tell:
+        report = train(model_arguments=arguments, tell=tell, **options)
+    if as_json:
+        _print_json(report)
+    else:
+        _print(report)
+
+
+@contextmanager
+def _live() -> Iterator[Tell]:
+    if not sys.stderr.isatty():
+        yield _tell_plainly
+        return
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    from edgecnn.cli._show import console
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[facts]}"))
+    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Loading data", total=None, facts="")
+
+        def tell(event: Event) -> None:
+            from edgecnn.training.report import Step
+
+            if isinstance(event, Step):
+                progress.update(
+                    task,
+                    description=f"Epoch {event.epoch}/{event.epochs}",
+                    total=event.epochs * event.steps,
+                    completed=(event.epoch - 1) * event.steps + event.step,
+                    facts=_facts(event.loss, event.accuracy, event.images_per_second)
+                    + f", {_time(event.seconds_left)} left",
+                )
+            elif text := _line(event):
+                progress.console.print(text, highlight=False, markup=False)
+
+        yield tell
+
+
+def _tell_plainly(event: Event) -> None:
+    if text := _line(event):
+        note(text)
+
+
+def _line(event: Event) -> str:
+    from edgecnn.training.report import Epoch, MeanLoss, Note
+
+    if isinstance(event, Note):
+        return event.text
+    if isinstance(event, MeanLoss):
+        return f"[{event.epoch}, {event.step:5d}] loss: {event.loss:.3f}"
+    if isinstance(event, Epoch):
+        facts = _facts(event.loss, event.train_accuracy, event.images_per_second)
+        held = event.holdout_accuracy
+        holdout = "" if held is None else f", holdout {100 * held:.1f} %"
+        return f"Epoch {event.epoch}: {facts}{holdout}, {event.seconds:.1f} s"
+    return ""
+
+
+def _facts(loss: float, accuracy: float, speed: float) -> str:
+    return f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %, {speed:,.0f} images/s"
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def _print_json(report: TrainReport) -> None:
+    from edgecnn.records import to_json
+    from edgecnn.reports import make_report
+
+    click.echo(to_json(make_report("train", report, {})), nl=False)
+
+
+def _print(report: TrainReport) -> None:
+    from edgecnn.cli._show import percent, table
+
+    rows = [
+        (entry.label, percent(entry.correct / entry.images) if entry.images else "no images")
+        for entry in report.classes
+    ]
+    table("Accuracy by class", ("class", "accuracy"), rows)
+    found = report.accuracy
+    images = sum(entry.images for entry in report.classes)
+    click.echo(
+        f"Accuracy on {images:,} test images: {percent(found.estimate)} "
+        f"(95 % interval {percent(found.low)} to {percent(found.high)})."
+    )
+    if report.verdict:
+        click.echo(f"Verdict: {report.verdict.outcome}: {' '.join(report.verdict.reasons)}")
+    click.echo(f"Bundle: {report.bundle}")
+    click.echo("Next: edgecnn export --quantize")
