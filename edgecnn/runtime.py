@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from edgecnn import machine, shelves
+from edgecnn import gpu, machine, shelves
 from edgecnn.errors import InputError, Requirement, UnavailableError
 from edgecnn.spec import TensorSpec, Variant
 
@@ -39,6 +39,7 @@ __all__ = [
     "TensorSpec",
     "Variant",
     "check_available",
+    "gpu",
     "load_runtime",
     "normalise_provider",
     "open_on",

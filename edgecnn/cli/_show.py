@@ -49,14 +49,15 @@ def table(
 
 def requirements_table(requirements: Iterable[Requirement]) -> None:
     """Print on stderr what was needed against what was found."""
+    from rich.markup import escape
     from rich.table import Table
 
     sheet = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("", "needs", "found"):
+    for column in ("", "", "needed", "found"):
         sheet.add_column(column, overflow="fold")
     for need in requirements:
         mark = "[green]ok[/]" if need.ok else "[red]missing[/]"
-        sheet.add_row(mark, f"{need.name}: {need.needed}", need.found)
+        sheet.add_row(mark, escape(need.name), escape(need.needed), escape(need.found))
     console(stderr=True).print(sheet)
 
 

@@ -1,0 +1,153 @@
+"""Which ONNX Runtime is installed, and whether it can run on a provider here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import ModuleType
+
+from edgecnn.errors import Requirement
+from edgecnn.runtime import Availability, normalise_provider
+
+from .needs import GPU_PROVIDERS, libraries, requirements
+
+# Each of these installs the package `onnxruntime`, over whatever another one put there.
+_WHEELS = (
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-directml",
+    "onnxruntime-migraphx",
+    "onnxruntime-openvino",
+    "onnxruntime-qnn",
+    "onnxruntime-training",
+)
+SILENT = 4
+
+
+def engine() -> ModuleType | None:
+    """Import ONNX Runtime; None if it is absent or broken."""
+    first = "onnxruntime" not in sys.modules
+    if first:
+        # From 1.29 on an import starts a telemetry thread unless this is set before it.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    if not hasattr(onnxruntime, "InferenceSession"):
+        return None
+    if first:
+        # What it prints on stderr it also raises, and an error is one sentence here.
+        onnxruntime.set_default_logger_severity(SILENT)
+    return onnxruntime  # type: ignore[no-any-return]
+
+
+def providers(module: ModuleType) -> dict[str, str]:
+    """Map the short names of the providers in the wheel to ONNX Runtime's own."""
+    return {normalise_provider(name): name for name in module.get_available_providers()}
+
+
+def installed() -> dict[str, str]:
+    """Give the installed wheels that bring ONNX Runtime, and their versions."""
+    found = {}
+    for wheel in _WHEELS:
+        try:
+            found[wheel] = version(wheel)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def provider_libraries(module: ModuleType, provider: str) -> list[str]:
+    """Name NVIDIA's libraries that a provider of the installed wheel loads."""
+    return libraries(provider, _folder(module), installed())
+
+
+def availability(provider: str) -> Availability:
+    """Say whether the installed wheel has a provider, and whether what that needs is here."""
+    wheels = installed()
+    if len(wheels) > 1:
+        return _too_many(wheels, provider)
+    module = engine()
+    if wheels and module is None:
+        return _broken(wheels)
+    have = sorted(providers(module)) if module else []
+    if provider in GPU_PROVIDERS:
+        return _on_gpu(provider, requirements(provider, _folder(module), wheels, have), wheels)
+    if module is None:
+        return _no("ONNX Runtime is not installed.", f"Install it with {_install('cpu')}.", wheels)
+    if provider not in have:
+        reason = f"{_listed(wheels)} has no provider '{provider}'; it has {', '.join(have)}."
+        return _no(reason, "Use `--provider cpu`, or install a wheel that has it.", wheels)
+    return Availability(ok=True, versions=wheels)
+
+
+def _on_gpu(provider: str, needs: tuple[Requirement, ...], wheels: dict[str, str]) -> Availability:
+    missing = [need.name for need in needs if not need.ok]
+    if not missing:
+        return Availability(ok=True, requirements=needs, versions=wheels)
+    return Availability(
+        ok=False,
+        reason=f"ONNX Runtime cannot run on '{provider}' here; missing: {', '.join(missing)}.",
+        remedy=_gpu_remedy(missing, wheels),
+        requirements=needs,
+        versions=wheels,
+    )
+
+
+def _gpu_remedy(missing: list[str], wheels: dict[str, str]) -> str:
+    commands = " and ".join(_commands(set(missing), wheels))
+    if "NVIDIA GPU" in missing:
+        there = f", after {commands}" if commands else ""
+        return (
+            "Use `--provider cpu` here, or run it on a machine with an NVIDIA GPU and its "
+            f"driver{there}."
+        )
+    return f"Install what is missing: {commands}."
+
+
+def _commands(missing: set[str], wheels: dict[str, str]) -> Iterator[str]:
+    if "NVIDIA driver" in missing and "NVIDIA GPU" not in missing:
+        yield "a newer driver from https://www.nvidia.com/drivers"
+    if missing - {"NVIDIA GPU", "NVIDIA driver", "TensorRT"}:
+        yield _install("cuda", uninstall="" if "onnxruntime-gpu" in wheels else " ".join(wheels))
+    if "TensorRT" in missing:
+        yield "`pip install tensorrt`, its folder put on LD_LIBRARY_PATH"
+
+
+def _too_many(wheels: dict[str, str], provider: str) -> Availability:
+    extra = "cuda" if provider in GPU_PROVIDERS else "cpu"
+    return _no(
+        f"{_listed(wheels)} are installed together, and each overwrites files of the other.",
+        f"Repair it with {_install(extra, uninstall=' '.join(wheels))}.",
+        wheels,
+    )
+
+
+def _broken(wheels: dict[str, str]) -> Availability:
+    extra = "cuda" if "onnxruntime-gpu" in wheels else "cpu"
+    return _no(
+        f"{_listed(wheels)} is installed, but cannot be imported.",
+        f"Repair it with {_install(extra, uninstall=' '.join(wheels))}.",
+        wheels,
+    )
+
+
+def _no(reason: str, remedy: str, wheels: dict[str, str]) -> Availability:
+    return Availability(ok=False, reason=reason, remedy=remedy, versions=wheels)
+
+
+def _install(extra: str, *, uninstall: str = "") -> str:
+    first = f"pip uninstall -y {uninstall} && " if uninstall else ""
+    return f"`{first}pip install 'edgecnn[{extra}]'`"
+
+
+def _listed(wheels: dict[str, str]) -> str:
+    return " and ".join(f"{name} {number}" for name, number in wheels.items())
+
+
+def _folder(module: ModuleType | None) -> Path | None:
+    return Path(str(module.__file__)).parent / "capi" if module else None
