@@ -1,0 +1,181 @@
+"""The preprocessing in front of a model: raw pixels in, and taken off again.
+
+One function serves fp32 and int8. Quantizing a graph with its preprocessing inside costs most of
+what int8 gains: the normalisation becomes int8 steps of its own. Put in front of the quantized
+core instead, its last Transpose meets the one that ONNX Runtime adds before the first convolution,
+and both go.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgecnn.errors import ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx_ir as ir
+    from numpy.typing import NDArray
+
+    from edgecnn.spec import InputContract
+
+PIXELS = "pixels"
+NAMESPACE = "edgecnn/"
+
+
+def put_preprocessing_in_front(core: ir.Model, contract: InputContract) -> ir.Model:
+    """Make a model that takes raw pixels out of one that takes their float form.
+
+    `pixels`, uint8 [N, H, W, C], are reshaped to [N, H, W*C], cast, multiplied, shifted, reshaped
+    back and transposed to NCHW. The constants are repeated to the length of a row, W*C, because
+    engines are slow at multiplying by three numbers in turn.
+
+    Args:
+        core: A model with one input, float32 [N, C, H, W]; it is left as it is.
+        contract: Size, scale, mean and std.
+
+    Returns:
+        The model with the input `pixels`; N is fixed or open, as it is in the core.
+
+    Raises:
+        ModelError: The core's input is not what the contract describes.
+    """
+    import onnx_ir as ir
+
+    model = core.clone()
+    graph = model.graph
+    image = _check_input(graph, contract)
+    assert image.shape is not None
+    batch = image.shape[0]
+    height, width, channels = contract.pixel_shape
+    pixels = ir.Value(
+        name=PIXELS,
+        shape=ir.Shape([batch, height, width, channels]),
+        type=ir.TensorType(ir.DataType.UINT8),
+    )
+    # In a Reshape, 0 means: as it was.
+    size = batch if isinstance(batch, int) else 0
+    factor, offset = row_constants(contract)
+    constants: dict[str, NDArray[Any]] = {
+        "row_shape": _int64([size, height, width * channels]),
+        "factor": factor,
+        "offset": offset,
+        "image_shape": _int64([size, height, width, channels]),
+    }
+    values = [_constant(graph, name, array) for name, array in constants.items()]
+    graph.inputs[:] = [pixels]
+    _chain(graph, pixels, values, image)
+    return model
+
+
+def float_core(model: ir.Model) -> ir.Model:
+    """Take the preprocessing off again: the model it was put in front of, to the byte.
+
+    Args:
+        model: A model made by `put_preprocessing_in_front`; it is left as it is.
+
+    Raises:
+        ModelError: There is no preprocessing of edgecnn's in front of it.
+    """
+    core = model.clone()
+    graph = core.graph
+    steps = [node for node in graph if (node.name or "").startswith(NAMESPACE)]
+    if not steps or steps[-1].op_type != "Transpose":
+        raise ModelError(
+            "The model has no preprocessing of edgecnn's in front of it.",
+            "Export it with `edgecnn export`.",
+        )
+    output = steps[-1].outputs[0]
+    image = _float_input(graph.inputs[0], name=output.name)
+    output.replace_all_uses_with(image)
+    graph.remove(steps, safe=True)
+    for name in [name for name in graph.initializers if name.startswith(NAMESPACE)]:
+        del graph.initializers[name]
+    graph.inputs[:] = [image]
+    return core
+
+
+def row_constants(contract: InputContract) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Give what a row of pixels is multiplied by and what is then subtracted.
+
+    `(pixel * scale - mean) / std` is `pixel * factor - offset` with `factor = scale / std` and
+    `offset = mean / std`, computed in float64 and rounded once.
+
+    Returns:
+        factor and offset, each float32 [width * channels].
+    """
+    import numpy as np
+
+    std = np.asarray(contract.std, np.float64)
+    factor, offset = contract.scale / std, np.asarray(contract.mean, np.float64) / std
+    return (
+        np.tile(factor.astype(np.float32), contract.width),
+        np.tile(offset.astype(np.float32), contract.width),
+    )
+
+
+def _check_input(graph: ir.Graph, contract: InputContract) -> ir.Value:
+    import onnx_ir as ir
+
+    height, width, channels = contract.pixel_shape
+    wanted = [channels, height, width]
+    if len(graph.inputs) == 1:
+        image = graph.inputs[0]
+        shape = list(image.shape or [])
+        if image.dtype == ir.DataType.FLOAT and shape[1:] == wanted and image.name != PIXELS:
+            return image
+    found = ", ".join(f"{value.name}: {value.type} {value.shape}" for value in graph.inputs)
+    raise ModelError(
+        f"Preprocessing cannot be put in front of the inputs ({found}).",
+        f"The model must have one input, float32 [N, {', '.join(map(str, wanted))}].",
+    )
+
+
+def _chain(graph: ir.Graph, pixels: ir.Value, constants: list[ir.Value], image: ir.Value) -> None:
+    import onnx_ir as ir
+
+    row_shape, factor, offset, image_shape = constants
+    steps: list[tuple[str, list[ir.Value], dict[str, Any]]] = [
+        ("Reshape", [row_shape], {}),
+        ("Cast", [], {"to": int(ir.DataType.FLOAT)}),
+        ("Mul", [factor], {}),
+        ("Sub", [offset], {}),
+        ("Reshape", [image_shape], {}),
+        ("Transpose", [], {"perm": [0, 3, 1, 2]}),
+    ]
+    nodes, value = [], pixels
+    for number, (op_type, operands, attributes) in enumerate(steps):
+        name = f"{NAMESPACE}{number}_{op_type.lower()}"
+        output = image if number == len(steps) - 1 else ir.Value(name=f"{name}_output")
+        nodes.append(ir.node(op_type, [value, *operands], attributes, outputs=[output], name=name))
+        value = output
+    graph.insert_before(graph[0], nodes)
+
+
+def _float_input(pixels: ir.Value, name: str | None) -> ir.Value:
+    import onnx_ir as ir
+
+    assert pixels.shape is not None
+    batch, height, width, channels = pixels.shape
+    return ir.Value(
+        name=name,
+        shape=ir.Shape([batch, channels, height, width]),
+        type=ir.TensorType(ir.DataType.FLOAT),
+    )
+
+
+def _constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
+    import onnx_ir as ir
+
+    tensor = ir.Tensor(array, name=f"{NAMESPACE}{name}")
+    value = ir.Value(
+        name=tensor.name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor
+    )
+    graph.register_initializer(value)
+    return value
+
+
+def _int64(sizes: list[int]) -> NDArray[np.int64]:
+    import numpy as np
+
+    return np.asarray(sizes, np.int64)
