@@ -13,10 +13,10 @@ Record = TypeVar("Record")
 
 
 def to_builtins(record: object) -> Any:
-    """Turn a record into plain dicts, lists and scalars that JSON can hold."""
+    """Turn a record into plain dicts, lists and scalars, as its JSON would be read."""
     import msgspec
 
-    return msgspec.to_builtins(record)
+    return msgspec.json.decode(msgspec.json.encode(record))
 
 
 def to_json(record: object) -> bytes:
@@ -46,7 +46,7 @@ def from_builtins(kind: type[Record], data: object, *, where: str) -> Record:
         record = msgspec.convert(data, kind, strict=True)
     except msgspec.ValidationError as error:
         raise InputError(f"{where} is not valid: {error}.") from error
-    unknown = _unknown_keys(data, msgspec.to_builtins(record))
+    unknown = _unknown_keys(data, to_builtins(record))
     if unknown:
         raise InputError(f"{where} is not valid: nothing is called {', '.join(unknown)}.")
     return record

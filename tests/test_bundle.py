@@ -159,7 +159,7 @@ def test_every_flipped_bit_is_found(full: Bundle) -> None:
             damaged = bytearray(content)
             damaged[bit // 8] ^= 1 << bit % 8
             path.write_bytes(damaged)
-            with pytest.raises(BundleError, match="damaged|not the file that was written"):
+            with pytest.raises(BundleError, match=r"damaged|not the file that was written"):
                 read_all(full.folder)
         path.write_bytes(content)
     read_all(full.folder)
@@ -227,7 +227,7 @@ def test_a_variant_goes_stale_with_its_parent(full: Bundle) -> None:
 def test_a_variant_goes_stale_with_its_parents_parent(full: Bundle) -> None:
     gone = replace(full.variant("fp32"), parent=Parent(bundles.WEIGHTS, "0" * 64))
     again = bundles.extend(full, {}, gone)
-    with pytest.raises(BundleError, match="'fp32' of .* is stale"):
+    with pytest.raises(BundleError, match=r"'fp32' of .* is stale"):
         again.locate("int8")
 
 

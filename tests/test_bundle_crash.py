@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from edgecnn import bundle as bundles
-from edgecnn.errors import BundleError
 from edgecnn.spec import InputContract, Variant
 
 FP32 = Variant("fp32", "fp32", "onnx", ("fp32.onnx",))
@@ -105,12 +104,9 @@ def test_a_crash_leaves_the_old_bundle_or_the_new(tmp_path: Path, how: str) -> N
 
 
 def _after_a_crash(folder: Path, how: str) -> str:
-    try:
-        before = content(folder)
-    except BundleError as error:
-        assert how == "create"
-        assert "does not exist" in str(error)
+    if how == "create" and not folder.exists():
         return "1 old"
+    before = content(folder)
     bundle = bundles.extend(bundles.open_bundle(folder), {"third.onnx": b"3"}, FP32)
     assert content(folder) == {**before, "third.onnx": b"3"}
     assert {path.name for path in folder.iterdir()} >= {*bundle.files, bundles.MANIFEST}
@@ -120,7 +116,6 @@ def _after_a_crash(folder: Path, how: str) -> str:
         return "1 old"
     assert before["fp32.onnx"] == b"new" * 1000
     assert before["int8.onnx"] == b"smaller" * 400
-    assert before["weights.safetensors"] == (
-        OLD["weights.safetensors"] if how == "extend" else b"x"
-    )
+    weights = OLD["weights.safetensors"] if how == "extend" else b"x"
+    assert before["weights.safetensors"] == weights
     return "2 new"

@@ -1,0 +1,85 @@
+"""Records in JSON: strict in what is read, the same bytes for the same record."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from edgecnn import records
+from edgecnn.errors import InputError
+
+
+@dataclass(frozen=True)
+class Inner:
+    size: int
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outer:
+    kind: Literal["a", "b"]
+    share: float
+    inner: Inner | None = None
+    many: tuple[Inner, ...] = ()
+    free: dict[str, Any] = field(default_factory=dict)
+
+
+FULL = Outer("a", 0.1, Inner(3, ("x", "y")), (Inner(1), Inner(2)), {"any": [1, None]})
+
+
+def test_a_record_comes_back_as_it_was() -> None:
+    text = records.to_json(FULL)
+    assert records.from_json(Outer, text, where="x") == FULL
+    assert records.to_json(records.from_json(Outer, text, where="x")) == text
+    assert text.endswith(b"}\n")
+    assert records.from_builtins(Outer, records.to_builtins(FULL), where="x") == FULL
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ('{"kind": "a", "share": 1, "shape": 2}', "nothing is called `shape`"),
+        ('{"kind": "a", "share": 1, "inner": {"size": 1, "z": 2}}', "called `inner.z`"),
+        ('{"kind": "a", "share": 1, "many": [{"size": 1}, {"size": 1, "z": 2}]}', "`many.z`"),
+        ('{"kind": "c", "share": 1}', "Invalid enum value 'c'"),
+        ('{"kind": "a", "share": "1"}', "Expected `float`, got `str`"),
+        ('{"kind": "a", "share": true}', "Expected `float`, got `bool`"),
+        ('{"kind": "a", "share": null}', "Expected `float`, got `null`"),
+        ('{"kind": "a", "share": 1, "inner": {"size": 1.5}}', "Expected `int`, got `float`"),
+        ('{"kind": "a"}', "missing required field `share`"),
+        ("[1]", "is not a JSON object"),
+        ("{", "is not a JSON object"),
+        ("", "is not a JSON object"),
+        ('"\udcff"', "is not a JSON object"),
+    ],
+)
+def test_what_is_not_this_record_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(InputError) as caught:
+        records.from_json(Outer, text.encode(errors="surrogateescape"), where="some file")
+    assert str(caught.value).startswith("some file is not")
+    assert problem in str(caught.value)
+
+
+def test_free_dictionaries_hold_any_key() -> None:
+    text = b'{"kind": "a", "share": 1, "free": {"x": {"y": 1}}}'
+    assert records.from_json(Outer, text, where="x").free == {"x": {"y": 1}}
+
+
+def test_json_has_no_word_for_infinity() -> None:
+    assert b'"share": null' in records.to_json(Outer("a", math.inf))
+
+
+def test_a_schema_names_every_field() -> None:
+    text = str(records.schema(Outer))
+    assert all(name in text for name in ("kind", "share", "inner", "many", "size"))
+
+
+def test_digests_of_bytes_and_files_agree(tmp_path: Path) -> None:
+    content = b"0123456789" * 300_000
+    (tmp_path / "x").write_bytes(content)
+    assert records.file_sha256(tmp_path / "x") == records.sha256(content)
+    assert records.sha256(b"abc")[:16] == "ba7816bf8f01cfea"  # FIPS 180-4
