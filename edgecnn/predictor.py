@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.errors import InputError, ModelError
+from edgecnn.graph.prefix import row_constants
 from edgecnn.runtime import CheckedSession, Options, open_session
 from edgecnn.spec import InputContract, Variant
 
@@ -284,10 +285,9 @@ def normalise(contract: InputContract, images: Pixels) -> NDArray[np.float32]:
     Returns:
         float32 [N, channels, height, width]: `pixel * (scale / std) - mean / std`.
     """
-    std = np.asarray(contract.std, np.float64)
-    factor = (contract.scale / std).astype(np.float32)
-    offset = (np.asarray(contract.mean, np.float64) / std).astype(np.float32)
-    values = images.astype(np.float32) * factor - offset
+    factor, offset = row_constants(contract)
+    rows = images.reshape(len(images), contract.height, -1).astype(np.float32)
+    values = (rows * factor - offset).reshape(images.shape)
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
 
 

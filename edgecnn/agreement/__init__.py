@@ -8,12 +8,16 @@ from edgecnn.agreement.metrics import (
     image_errors,
     sqnr_db,
 )
+from edgecnn.agreement.parity import Comparison, ParityReport, WorstImage, parity
 from edgecnn.golden import Expected, Golden, expected, golden, make_expected, make_golden
 
 __all__ = [
     "Agreement",
+    "Comparison",
     "Expected",
     "Golden",
+    "ParityReport",
+    "WorstImage",
     "compare",
     "derived_atol",
     "excess",
@@ -22,5 +26,6 @@ __all__ = [
     "image_errors",
     "make_expected",
     "make_golden",
+    "parity",
     "sqnr_db",
 ]

@@ -10,6 +10,8 @@ import click
 
 if TYPE_CHECKING:
     from edgecnn.bundle import Bundle
+    from edgecnn.reports import Report
+    from edgecnn.spec import Verdict
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -28,6 +30,34 @@ def find_bundle(folder: Path | None) -> Bundle:
     bundle = newest_bundle()
     note(f"Using {bundle.folder}, the newest bundle.")
     return bundle
+
+
+def keep_report(report: Report, folder: Path) -> None:
+    """Write a report into its bundle; on a disk that cannot be written, say so and go on."""
+    from edgecnn.errors import InputError
+    from edgecnn.reports import write_report
+
+    try:
+        write_report(report, folder)
+    except InputError as error:
+        note(f"The report is not kept: {error.problem}")
+
+
+def print_report(report: Report) -> None:
+    """Print a report as the one JSON document on stdout."""
+    from edgecnn.records import to_json
+
+    click.echo(to_json(report), nl=False)
+
+
+def stop_unless_passed(verdict: Verdict, remedy: str = "") -> None:
+    """Raise what a verdict means for the exit code; nothing if it is `pass`."""
+    from edgecnn.errors import GateFailed, Inconclusive
+
+    if verdict.outcome == "fail":
+        raise GateFailed("\n".join(verdict.reasons), remedy)
+    if verdict.outcome == "inconclusive":
+        raise Inconclusive("\n".join(verdict.reasons), remedy)
 
 
 def names(text: str) -> tuple[str, ...]:

@@ -1,0 +1,168 @@
+"""Check that models answer the same: against golden vectors or each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecnn.cli._options import (
+    find_bundle,
+    json_option,
+    keep_report,
+    names,
+    print_report,
+    stop_unless_passed,
+    threads_option,
+    variant_option,
+)
+
+if TYPE_CHECKING:
+    from edgecnn.agreement import Comparison, ParityReport, WorstImage
+    from edgecnn.bundle import Bundle
+
+_REMEDIES = {
+    "fail": "Make it anew with `edgecnn export`, or allow this much with --atol and --rtol.",
+    "inconclusive": "Give --atol or --rtol; for two files they are derived from float64 where the "
+    "reference runtime is installed: `pip install 'edgecnn[onnx]'`.",
+}
+
+
+@click.command()
+@click.argument("model", required=False, type=click.Path(path_type=Path), metavar="[MODEL]")
+@click.argument("other", required=False, type=click.Path(path_type=Path), metavar="[OTHER]")
+@variant_option
+@click.option("--against", metavar="NAME", help="Variant of the bundle to compare with.")
+@click.option(
+    "--runtime",
+    default="ort",
+    show_default=True,
+    metavar="NAME|PATH[,…]",
+    help="Engines to run on; later ones are also compared with the first.",
+)
+@click.option("--provider", metavar="NAME[,…]", help="Where to compute.  [default: cpu]")
+@threads_option
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images in one run.")
+@click.option("--atol", type=click.FloatRange(min=0), help="Absolute error that is allowed.")
+@click.option("--rtol", type=click.FloatRange(min=0), help="Error relative to the expected output.")
+@click.option("--worst", default=3, show_default=True, type=click.IntRange(min=0))
+@click.option("--seed", default=0, show_default=True, help="Seed of random inputs.")
+@click.option(
+    "--save-outputs",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.npz",
+    help="Write inputs and all outputs to a file.",
+)
+@json_option
+def command(
+    model: Path | None,
+    other: Path | None,
+    variants: str | None,
+    against: str | None,
+    runtime: str,
+    provider: str | None,
+    *,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Check that models answer the same, within tolerances derived from float64.
+
+    MODEL is a bundle, by default the newest: its variants are held against its golden vectors. Or
+    it is an ONNX file. OTHER is a bundle or an ONNX file to compare with; two files are compared on
+    random inputs. A gate that fails ends with exit code 1.
+    """
+    from edgecnn.agreement import parity
+    from edgecnn.reports import make_report
+
+    if other is not None and against is not None:
+        raise click.UsageError("OTHER and --against both say what to compare with: give one.")
+    bundle = _bundle(model)
+    found = parity(
+        bundle or str(model),
+        names(variants) if variants else None,
+        against or other,
+        runtime=names(runtime),
+        provider=names(provider) if provider else None,
+        **options,
+    )
+    report = make_report("parity", found, found.measured)
+    if bundle:
+        keep_report(report, bundle.folder)
+    if as_json:
+        print_report(report)
+    else:
+        _print(found)
+    stop_unless_passed(found.verdict, _REMEDIES.get(found.verdict.outcome, ""))
+
+
+def _bundle(model: Path | None) -> Bundle | None:
+    return None if model is not None and not model.is_dir() else find_bundle(model)
+
+
+def _print(found: ParityReport) -> None:
+    from edgecnn.cli._show import table
+
+    inputs = found.inputs if found.seed is None else f"{found.inputs} (seed {found.seed})"
+    columns = ["", "against", "max abs", "mean", "cosine", "SQNR dB", "top-1", ""]
+    rows = [_row(found, comparison) for comparison in found.comparisons]
+    table(f"Parity on {found.images} {inputs}", columns, rows)
+    worst = [row for comparison in found.comparisons for row in _worst(found, comparison)]
+    if worst:
+        columns = ["Worst images", "against", "image", "error", "output", "expected", "answer"]
+        table("", columns, worst)
+
+
+def _row(found: ParityReport, comparison: Comparison) -> list[str]:
+    agreement, outcome = comparison.agreement, comparison.verdict.outcome
+    colour = {"pass": "green", "fail": "red", "inconclusive": "yellow"}[outcome]
+    equal = agreement.max_abs == 0
+    return [
+        *_who(found, comparison),
+        f"{agreement.max_abs:.1e}",
+        f"{agreement.mean_abs:.1e}",
+        f"{agreement.cosine:.6f}",
+        "equal" if equal else f"{agreement.sqnr_db:.1f}",
+        "" if agreement.top1 is None else f"{100 * agreement.top1:.4g} %",
+        f"[{colour}]{outcome}[/]",
+    ]
+
+
+def _worst(found: ParityReport, comparison: Comparison) -> list[list[str]]:
+    from rich.markup import escape
+
+    passed = comparison.verdict.outcome == "pass"
+    if passed and comparison.against == "own golden":
+        return []
+    return [
+        [
+            *_who(found, comparison),
+            str(image.index),
+            f"{image.error:.1e}",
+            f"{image.output:.4g}",
+            f"{image.expected_output:.4g}",
+            escape(_answer(image)),
+        ]
+        for image in comparison.worst[: 1 if passed else None]
+    ]
+
+
+def _answer(image: WorstImage) -> str:
+    if image.answer == image.expected_answer:
+        return image.answer
+    return f"{image.answer or 'none'}, not {image.expected_answer or 'none'}"
+
+
+def _who(found: ParityReport, comparison: Comparison) -> list[str]:
+    from rich.markup import escape
+
+    outputs = {each.output for each in found.comparisons}
+    engines = {(each.runtime, each.provider) for each in found.comparisons}
+    providers = {each.provider for each in found.comparisons}
+    words = [comparison.name]
+    if len(outputs) > 1:
+        words.append(comparison.output)
+    if len(engines) > 1:
+        runtime, provider = comparison.runtime, comparison.provider
+        words.append(runtime if len(providers) == 1 else f"{runtime}/{provider}")
+    return [escape(" ".join(words)), escape(comparison.against)]
