@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -38,8 +40,8 @@ class TrainingPlan:
         epochs: Passes over the training images.
         batch_size: Images in one step.
         optimizer: `sgd`, `adamw` or `muon`.
-        learning_rate: The highest learning rate.
-        adamw_learning_rate: The same for what Muon leaves to AdamW: last layer, biases, norms.
+        learning_rate: The highest learning rate; with `muon`, AdamW moves biases and norms at a
+            fifth of it.
         momentum: Momentum of SGD and Muon.
         nesterov: Nesterov's form of SGD's momentum; Muon's always is.
         weight_decay: Weight decay.
@@ -62,7 +64,6 @@ class TrainingPlan:
     batch_size: int = 128
     optimizer: Literal["sgd", "adamw", "muon"] = "sgd"
     learning_rate: float = 0.1
-    adamw_learning_rate: float = 0.003
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 0.0
@@ -79,6 +80,26 @@ class TrainingPlan:
     threads: int = 1
     seed: int = 0
     report_every: int = 0
+
+    def __post_init__(self) -> None:
+        above = ("epochs", "batch_size", "threads", "learning_rate")
+        whole = ("weight_decay", "shift", "holdout", "seed", "report_every")
+        shares = ("momentum", "label_smoothing", "ema")
+        ends = ("warmup_fraction", "final_lr_fraction")
+        limits: tuple[tuple[tuple[str, ...], str, Callable[[float], bool]], ...] = (
+            (above, "above 0", lambda value: 0 < value < math.inf),
+            (whole, "0 or more", lambda value: 0 <= value < math.inf),
+            (shares, "0 or more and below 1", lambda value: 0 <= value < 1),
+            (ends, "from 0 to 1", lambda value: 0 <= value <= 1),
+        )
+        for names, words, holds in limits:
+            for name in names:
+                if not holds(getattr(self, name)):
+                    raise RecipeError(
+                        f"{name} = {getattr(self, name)} cannot be trained with: it must be "
+                        f"{words}.",
+                        "Correct the recipe or the option.",
+                    )
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgecnn.cli._options import data_source_options, json_option, note
+from edgecnn.cli._options import data_source_options, json_option, note, print_report
 
 if TYPE_CHECKING:
+    from edgecnn.reports import Report
     from edgecnn.training.report import Event, Tell, TrainReport
 
 
@@ -98,9 +100,11 @@ def command(model_arguments: tuple[str, ...], *, as_json: bool, **options: Any) 
     with _live() as tell:
         report = train(model_arguments=arguments, tell=tell, **options)
     if as_json:
-        _print_json(report)
+        print_report(_with_digests(report))
     else:
         _print(report)
+    if report.verdict and report.verdict.outcome != "pass":
+        note(" ".join(report.verdict.reasons))
 
 
 @contextmanager
@@ -163,11 +167,12 @@ def _time(seconds: float) -> str:
     return f"{minutes}:{rest:02d}"
 
 
-def _print_json(report: TrainReport) -> None:
-    from edgecnn.records import to_json
+def _with_digests(report: TrainReport) -> Report:
+    from edgecnn.bundle import open_bundle
     from edgecnn.reports import make_report
 
-    click.echo(to_json(make_report("train", report, {})), nl=False)
+    files = open_bundle(report.bundle).files
+    return make_report("train", report, {name: file.sha256 for name, file in files.items()})
 
 
 def _print(report: TrainReport) -> None:
@@ -184,7 +189,9 @@ def _print(report: TrainReport) -> None:
         f"Accuracy on {images:,} test images: {percent(found.estimate)} "
         f"(95 % interval {percent(found.low)} to {percent(found.high)})."
     )
-    if report.verdict:
-        click.echo(f"Verdict: {report.verdict.outcome}: {' '.join(report.verdict.reasons)}")
+    if report.verdict and report.verdict.outcome == "pass":
+        click.echo(" ".join(report.verdict.reasons))
     click.echo(f"Bundle: {report.bundle}")
-    click.echo("Next: edgecnn export --quantize")
+    folder = Path(report.bundle)
+    place = "" if folder.parent == Path("runs") else f" {shlex.quote(report.bundle)}"
+    click.echo(f"Next: edgecnn export{place} --quantize")

@@ -135,6 +135,18 @@ def parameter_count(net: nn.Module) -> int:
     return sum(weights.numel() for weights in net.parameters() if weights.requires_grad)
 
 
+def short_name(source: str) -> str:
+    """Give a short name for a model: that of its factory's file or module, or torchvision's.
+
+    >>> [short_name(s) for s in ("lenet", "my/net.py:make", "a.b:Net", "torchvision:resnet18")]
+    ['lenet', 'net', 'b', 'resnet18']
+    """
+    place, _, factory = source.partition(":")
+    if source.startswith(_TORCHVISION):
+        return factory
+    return Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
+
+
 def _unchanged_factory(model: ModelRef, folder: Path) -> Factory:
     # The digest is compared before the file is loaded: a changed file must not run first.
     place = Path(model.source.rpartition(":")[0])

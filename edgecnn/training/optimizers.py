@@ -10,7 +10,10 @@ import torch
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from edgecnn.errors import ModelError
 from edgecnn.recipe import TrainingPlan
+
+_ADAMW_SHARE = 0.2
 
 
 class Muon(Optimizer):
@@ -84,21 +87,14 @@ def orthogonal(matrix: torch.Tensor, steps: int = 5) -> torch.Tensor:
 def make_optimizers(net: nn.Module, plan: TrainingPlan) -> tuple[Optimizer, ...]:
     """Make what moves the weights; biases and norms have no weight decay.
 
-    With `muon`, the last layer, biases and norms go to AdamW, as its authors advise.
+    Raises:
+        ModelError: The net has no weights that Muon could move.
     """
     parameters = [weights for weights in net.parameters() if weights.requires_grad]
     matrices = [weights for weights in parameters if weights.ndim > 1]
     vectors = [weights for weights in parameters if weights.ndim < 2]
     if plan.optimizer == "muon":
-        *hidden, last = matrices
-        rest = [{"params": [last, *vectors], "weight_decay": 0.0}]
-        muon = Muon(
-            hidden,
-            lr=plan.learning_rate,
-            momentum=plan.momentum,
-            weight_decay=plan.weight_decay,
-        )
-        return _remember_peaks(muon, _adamw(rest, plan.adamw_learning_rate))
+        return _muon_and_adamw(matrices, vectors, plan)
     groups = [
         {"params": matrices, "weight_decay": plan.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
@@ -128,6 +124,23 @@ def learning_rate_share(plan: TrainingPlan, step: int, steps: int) -> float:
         return (step + 1) / (math.ceil(rise))
     fall = (step - rise) / max(steps - rise, 1)
     return plan.final_lr_fraction + (1 - plan.final_lr_fraction) * (1 - fall)
+
+
+def _muon_and_adamw(
+    matrices: list[nn.Parameter], vectors: list[nn.Parameter], plan: TrainingPlan
+) -> tuple[Optimizer, ...]:
+    if not matrices:
+        raise ModelError(
+            "muon moves convolutions and fully connected layers, and this net has none.",
+            'Write optimizer = "adamw" in the recipe.',
+        )
+    muon = Muon(
+        matrices, lr=plan.learning_rate, momentum=plan.momentum, weight_decay=plan.weight_decay
+    )
+    if not vectors:
+        return _remember_peaks(muon)
+    rest = [{"params": vectors, "weight_decay": 0.0}]
+    return _remember_peaks(muon, _adamw(rest, plan.learning_rate * _ADAMW_SHARE))
 
 
 def _adamw(groups: list[dict[str, Any]], rate: float) -> AdamW:

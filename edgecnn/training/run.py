@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,34 +15,20 @@ from torch import nn
 
 from edgecnn import bundle as bundles
 from edgecnn.bundle import WEIGHTS, Bundle
-from edgecnn.data import Dataset, Split, by_content, load_dataset
-from edgecnn.errors import BundleError, InputError, ModelError
+from edgecnn.data import Split, by_content, load_dataset
+from edgecnn.errors import BundleError, InputError, ModelError, RecipeError
 from edgecnn.recipe import GENERIC, ModelSpec, Recipe, load_recipe, override
 from edgecnn.reports import make_report, write_report
-from edgecnn.spec import Color, InputContract, Verdict
-from edgecnn.stats import wilson
+from edgecnn.spec import Color, InputContract
 from edgecnn.training import checkpoint
-from edgecnn.training.augment import Normaliser
 from edgecnn.training.checkpoint import Origin
-from edgecnn.training.loop import Pictures, Run, begin, fit, predict
-from edgecnn.training.models import make_net, parameter_count
+from edgecnn.training.loop import Pictures, Run, begin, fit
+from edgecnn.training.models import make_net, parameter_count, short_name
+from edgecnn.training.outcome import Job, make_train_report, write_bundle
 from edgecnn.training.repeatable import device_name, find_device, repeatable
-from edgecnn.training.report import ClassAccuracy, Event, Note, Tell, TrainReport
+from edgecnn.training.report import Event, Note, Tell, TrainReport
 
 _LEAST_HOLDOUT_SHARE = 10
-
-
-@dataclass(frozen=True)
-class _Job:
-    """Everything that is settled before the first step."""
-
-    name: str
-    recipe: Recipe
-    dataset: Dataset
-    contract: InputContract
-    device: torch.device
-    output: Path
-    tell: Tell
 
 
 def train(
@@ -123,6 +110,7 @@ def train(
     folder = Path(output) if output else Path("runs") / name
     _refuse_unwanted(folder, force=force, resume=resume)
     contract = _change(chosen.input, input_size, color, mean, std, resize)
+    _refuse_large_shift(chosen, contract)
     place = find_device(device)
     dataset = load_dataset(
         data or chosen.data,
@@ -133,7 +121,7 @@ def train(
         skip_broken=skip_broken,
     )
     contract = replace(contract, labels=dataset.labels)
-    job = _Job(name, chosen, dataset, contract, place, folder, tell)
+    job = Job(name, chosen, dataset, contract, place, folder, tell)
     with repeatable(chosen.train.threads, place):
         return _carry_out(job, force=force, resume=resume, cpu=cpu)
 
@@ -151,17 +139,14 @@ def _choose(
 
 
 def _name(recipe: str | None, model: str | None) -> str:
-    if recipe is None and model is None:
-        return "lenet"
-    if recipe is not None:
-        return Path(recipe).stem if recipe.endswith(".toml") else recipe.replace("/", "-")
-    place, _, factory = str(model).partition(":")
-    if place == "torchvision":
-        return factory
-    return Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
+    if recipe is None:
+        return short_name(model) if model else "lenet"
+    return Path(recipe).stem if recipe.endswith(".toml") else recipe.replace("/", "-")
 
 
 def _refuse_unwanted(folder: Path, *, force: bool, resume: bool) -> None:
+    if folder.is_dir() and any(folder.iterdir()) and force:
+        bundles.refuse_foreign(folder)
     if folder.exists() and not force:
         raise BundleError(
             f"{folder} already exists.",
@@ -179,6 +164,15 @@ def _refuse_unwanted(folder: Path, *, force: bool, resume: bool) -> None:
         raise BundleError(
             f"{partial} holds an unfinished run.",
             "Use --resume to go on with it, or --force to begin anew.",
+        )
+
+
+def _refuse_large_shift(recipe: Recipe, contract: InputContract) -> None:
+    if recipe.train.shift >= min(contract.height, contract.width):
+        raise RecipeError(
+            f"shift = {recipe.train.shift} would move a picture of {contract.height}x"
+            f"{contract.width} pixels out of itself.",
+            "Make it smaller in the recipe, or --input-size larger.",
         )
 
 
@@ -202,85 +196,70 @@ def _change(
     )
 
 
-def _carry_out(job: _Job, *, force: bool, resume: bool, cpu: float) -> TrainReport:
+def _carry_out(job: Job, *, force: bool, resume: bool, cpu: float) -> TrainReport:
     plan = job.recipe.train
     torch.manual_seed(plan.seed)
     net, model = make_net(job.recipe.model, job.contract)
     _introduce(job, net)
     train, holdout = _training_pictures(job)
     run = begin(net, plan, job.device)
-    reference = job.dataset.reference()
-    origin = Origin(model, reference, job.contract, plan, job.device.type)
+    origin = Origin(model, job.dataset.reference(), job.contract, plan, job.device.type)
     if resume:
         checkpoint.resume(run, origin, job.output)
         job.tell(Note(f"Going on after epoch {len(run.curve)}."))
     else:
         checkpoint.forget(job.output)
     resumed_after = len(run.curve)
-    fit(
-        run,
-        train,
-        holdout,
-        job.contract,
-        plan,
-        tell=job.tell,
-        keep=lambda run: checkpoint.keep(run, origin, job.output),
-    )
-    right, counts = _test(job, net)
-    required = job.recipe.accuracy.get(job.dataset.name)
-    report = TrainReport(
-        bundle=str(job.output),
-        recipe=job.name,
-        model=model,
-        parameters=parameter_count(net),
-        data=reference,
-        plan=plan,
-        device=device_name(job.device),
-        training_images=len(train),
-        holdout_images=len(holdout),
-        curve=tuple(run.curve),
-        accuracy=wilson(int(right.sum()), int(counts.sum())),
-        classes=tuple(
-            ClassAccuracy(label, int(count), int(hits))
-            for label, count, hits in zip(job.dataset.labels, counts, right, strict=True)
-        ),
-        required_accuracy=required,
-        verdict=_verdict(right.sum() / counts.sum(), required, job.dataset.name),
-        training_cpu_seconds=run.cpu_seconds,
-        cpu_seconds=time.process_time() - cpu,
-        resumed_after=resumed_after,
-    )
-    bundle = _write(job, run, origin, force=force)
-    measured = {WEIGHTS: bundle.files[WEIGHTS].sha256}
-    write_report(make_report("train", report, measured), bundle.folder)
+    with _told_how_to_go_on(job, run):
+        fit(
+            run,
+            train,
+            holdout,
+            job.contract,
+            plan,
+            tell=job.tell,
+            keep=lambda run: checkpoint.keep(run, origin, job.output),
+        )
+    bundle = write_bundle(job, run, origin, force=force)
     checkpoint.forget(job.output)
+    report = make_train_report(
+        job, run, origin, images=(len(train), len(holdout)), resumed_after=resumed_after
+    )
+    report = replace(report, cpu_seconds=time.process_time() - cpu)
+    _keep_report(job, report, bundle)
     return report
 
 
-def _introduce(job: _Job, net: nn.Module) -> None:
+def _keep_report(job: Job, report: TrainReport, bundle: Bundle) -> None:
+    measured = {WEIGHTS: bundle.files[WEIGHTS].sha256}
+    try:
+        write_report(make_report("train", report, measured), bundle.folder)
+    except InputError as error:
+        job.tell(Note(f"The report is not kept: {error.problem}"))
+
+
+def _introduce(job: Job, net: nn.Module) -> None:
     contract, plan, dataset = job.contract, job.recipe.train, job.dataset
-    for text in dataset.notes:
-        job.tell(Note(text))
     colour = "colour" if contract.color == "rgb" else "grey"
-    model = job.recipe.model.source
     job.tell(
         Note(
             f"Learning {len(dataset.labels)} classes of {dataset.name} "
             f"{contract.height}x{contract.width} {colour} pictures "
             f"({len(dataset.train):,} to train, {len(dataset.test):,} to test) "
-            f"with {model} ({parameter_count(net):,} parameters)."
+            f"with {short_name(job.recipe.model.source)} ({parameter_count(net):,} parameters)."
         )
     )
-    threads = f"{plan.threads} thread{'s' if plan.threads > 1 else ''}"
+    for text in dataset.notes:
+        job.tell(Note(text))
     job.tell(
         Note(
-            f"{plan.epochs} epochs on {device_name(job.device)}, {threads}, {plan.precision}, "
-            f"seed {plan.seed}."
+            f"{_count(plan.epochs, 'epoch')} on {device_name(job.device)} with "
+            f"{_count(plan.threads, 'thread')}, {plan.precision}, seed {plan.seed}."
         )
     )
 
 
-def _training_pictures(job: _Job) -> tuple[Pictures, Pictures]:
+def _training_pictures(job: Job) -> tuple[Pictures, Pictures]:
     split = job.dataset.train
     count = min(job.recipe.train.holdout, len(split) // _LEAST_HOLDOUT_SHARE)
     order = by_content(split)
@@ -294,66 +273,33 @@ def _pictures(split: Split, device: torch.device) -> Pictures:
     return Pictures(images.to(device), labels.to(device))
 
 
-def _test(job: _Job, net: nn.Module) -> tuple[np.ndarray, np.ndarray]:
-    """Count right answers and pictures of the test split, class by class."""
-    plan, labels = job.recipe.train, job.dataset.test.labels
-    normalise = Normaliser(job.contract, job.device, channels_last=plan.channels_last)
-    images = torch.from_numpy(job.dataset.test.images).to(job.device)
-    answers = predict(net, images, normalise).cpu().numpy()
-    classes = len(job.dataset.labels)
-    right = np.bincount(labels[answers == labels], minlength=classes)
-    return right, np.bincount(labels, minlength=classes)
+@contextmanager
+def _told_how_to_go_on(job: Job, run: Run) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        done = len(run.curve)
+        kept = f"Epoch {done} is kept: add --resume to the same command to go on after it."
+        job.tell(Note(kept if done else "No epoch was done, so nothing is kept."))
+        raise
+    except RuntimeError as error:
+        raise _failure(job, run, error) from error
 
 
-def _write(job: _Job, run: Run, origin: Origin, *, force: bool) -> Bundle:
-    from safetensors.torch import save
-
-    weights = {name: _plain(tensor) for name, tensor in run.net.state_dict().items()}
-    broken = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
-    if broken:
-        raise ModelError(
-            f"The trained weights hold NaN or infinity: {', '.join(broken)}.",
-            "Use a lower --learning-rate.",
-        )
-    manifest = bundles.new_manifest(
-        job.output.name,
-        job.contract,
-        model=origin.model,
-        data=origin.data,
-        environment=_environment(job),
+def _failure(job: Job, run: Run, error: RuntimeError) -> ModelError:
+    reason = " ".join(str(error).split()).rstrip(".")
+    remedy = "Mend the net; `edgecnn --debug train` shows where it fails."
+    if isinstance(error, torch.OutOfMemoryError):
+        reason, remedy = "the GPU's memory is full", "Use a smaller --batch-size, or --device cpu."
+    elif "deterministic" in reason:
+        remedy = "Use --device cpu, where every operation repeats itself."
+    return ModelError(
+        f"{job.recipe.model.source} fails in epoch {len(run.curve) + 1}: {reason}.", remedy
     )
-    return bundles.create(job.output, manifest, {WEIGHTS: save(weights)}, force=force)
 
 
-def _plain(tensor: torch.Tensor) -> torch.Tensor:
-    plain = tensor.detach().cpu().contiguous().clone()
-    return plain.float() if plain.is_floating_point() else plain
-
-
-def _environment(job: _Job) -> dict[str, str]:
-    from edgecnn.machine import this_machine
-
-    machine = this_machine()
-    return {
-        "python": machine.python,
-        "torch": str(torch.__version__),
-        "system": machine.system,
-        "cpu": machine.cpu,
-        "device": device_name(job.device),
-        "threads": str(job.recipe.train.threads),
-        "precision": job.recipe.train.precision,
-    }
-
-
-def _verdict(accuracy: float, required: float | None, name: str) -> Verdict | None:
-    if required is None:
-        return None
-    found = f"{100 * accuracy:.2f} % on {name}"
-    if accuracy >= required:
-        return Verdict("pass", (f"{found}; the recipe requires {100 * required:.4g} %.",))
-    return Verdict(
-        "fail", (f"{found}, below the {100 * required:.4g} % that the recipe requires.",)
-    )
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _ignore(event: Event) -> None:
