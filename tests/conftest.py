@@ -15,12 +15,28 @@ from edgecnn import bundle as bundles
 from edgecnn.bundle import Bundle
 from edgecnn.data import Dataset, Split
 from edgecnn.golden import make_expected, make_golden, make_npz
+from edgecnn.runtime import load_runtime
 from edgecnn.spec import DataRef, InputContract, Tolerance, Variant
 
 SIZE, CLASSES, FILTERS = 8, ("circle", "cross", "square", "star"), 6
 CONTRACT = InputContract(
     SIZE, SIZE, mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3), labels=CLASSES, output_kind="logits"
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--runtime", metavar="NAME|PATH", help="hold only this runtime to the conformance suite"
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    on_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if on_gpu:
+        cuda = load_runtime("ort").availability("cuda")
+        if not cuda.ok:
+            for item in on_gpu:
+                item.add_marker(pytest.mark.skip(reason=cuda.reason))
 
 
 @dataclass(frozen=True)
@@ -131,11 +147,12 @@ def make_bundle(tiny_net: TinyNet, tmp_path: Path) -> MakeBundle:
         files: dict[str, bytes] | None = None,
         changes: dict[str, dict[str, Any]] | None = None,
         data: DataRef | None = None,
+        golden_images: int = 32,
     ) -> Bundle:
         data = data or _data(tiny_net, tmp_path / f"{name}.npz")
         manifest = bundles.new_manifest(name, contract, model=None, data=data, environment={})
         bundle = bundles.create(tmp_path / name, manifest, {})
-        images, labels = tiny_net.images[:32], tiny_net.labels[:32]
+        images, labels = tiny_net.images[:golden_images], tiny_net.labels[:golden_images]
         for precision in variants:
             change = (changes or {}).get(precision, {})
             inside = change.get("preprocessing", True)

@@ -1,0 +1,129 @@
+"""Measure accuracy on labelled images, and compare variants on the same ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecnn.cli._options import (
+    bundle_argument,
+    data_dir_option,
+    data_option,
+    find_bundle,
+    json_option,
+    keep_report,
+    names,
+    print_report,
+    provider_option,
+    runtime_option,
+    threads_option,
+    variant_option,
+)
+
+if TYPE_CHECKING:
+    from edgecnn.evaluation import EvalReport, PairedAccuracy
+    from edgecnn.stats import Interval
+
+
+@click.command()
+@bundle_argument
+@variant_option
+@data_option
+@data_dir_option
+@click.option(
+    "--split",
+    type=click.Choice(["test", "train"]),
+    default="test",
+    show_default=True,
+    help="Which images.",
+)
+@runtime_option
+@provider_option
+@threads_option
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images in one run.")
+@json_option
+def command(bundle: Path | None, variants: str | None, *, as_json: bool, **options: Any) -> None:
+    """Measure accuracy on labelled images, and compare variants on the same ones.
+
+    Accuracy is given with Wilson's 95 % interval; each later variant is compared with the first by
+    Tango's paired score interval.
+    """
+    from edgecnn.cli._progress import progress_bar
+    from edgecnn.evaluation import evaluate
+    from edgecnn.reports import make_report
+
+    opened = find_bundle(bundle)
+    with progress_bar() as progress:
+        found = evaluate(
+            opened, names(variants) if variants else None, progress=progress, **options
+        )
+    report = make_report("eval", found, found.measured)
+    keep_report(report, opened.folder)
+    if as_json:
+        print_report(report)
+    else:
+        _print(found)
+
+
+def _print(found: EvalReport) -> None:
+    from rich.markup import escape
+
+    from edgecnn.cli._show import percent, table
+
+    rows = [
+        [
+            escape(each.name),
+            f"{each.runtime}/{each.provider}",
+            f"{each.correct:,}",
+            percent(each.accuracy.estimate),
+            _range(each.accuracy),
+        ]
+        for each in found.variants
+    ]
+    title = f"Accuracy on {found.images:,} {found.split} images of {escape(found.data)}"
+    table(title, ["", "runtime", "correct", "accuracy", "95 % interval"], rows)
+    _print_classes(found)
+    for pair in found.comparisons:
+        _print_pair(pair, found.images)
+
+
+def _print_classes(found: EvalReport) -> None:
+    from rich.markup import escape
+
+    from edgecnn.cli._show import percent, table
+
+    brief = len(found.variants) > 2
+    rows = []
+    for index, label in enumerate(found.labels):
+        row = [escape(label), f"{found.variants[0].classes[index].images:,}"]
+        for each in found.variants:
+            share = each.classes[index].accuracy
+            text = "" if share is None else percent(share.estimate)
+            row.append(text if brief or share is None else f"{text}  ({_range(share)})")
+        rows.append(row)
+    table("By class", ["", "images", *(escape(each.name) for each in found.variants)], rows)
+
+
+def _print_pair(pair: PairedAccuracy, images: int) -> None:
+    from edgecnn.stats import smallest_provable_drop
+
+    differing = pair.only_first + pair.only_second
+    provable = smallest_provable_drop(images, differing / images)
+    click.echo(
+        f"{pair.second} against {pair.first}: {_points(pair.drop.estimate)} points lost "
+        f"(95 % interval {_points(pair.drop.low)} to {_points(pair.drop.high)}).\n"
+        f"  {pair.only_first:,} images only {pair.first} got right, "
+        f"{pair.only_second:,} only {pair.second}; "
+        f"{100 * pair.same:.2f} % of all answers are the same.\n"
+        f"  So many images can rule out a drop of {_points(provable)} points, not a smaller one."
+    )
+
+
+def _range(interval: Interval) -> str:
+    return f"{100 * interval.low:.1f} to {100 * interval.high:.1f}"
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:.2f}"

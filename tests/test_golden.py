@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgecnn import bundle as bundles
+from edgecnn.errors import BundleError
+from edgecnn.golden import expected, golden, make_expected, make_golden, make_npz
+
+if TYPE_CHECKING:
+    from tests.conftest import MakeBundle, TinyNet
+
+
+def test_golden_comes_back(make_bundle: MakeBundle, tiny_net: TinyNet) -> None:
+    found = golden(make_bundle())
+    np.testing.assert_array_equal(found.images, tiny_net.images[:32])
+    np.testing.assert_array_equal(found.labels, tiny_net.labels[:32])
+    np.testing.assert_array_equal(found.outputs, tiny_net.exact(tiny_net.images[:32]))
+    assert found.outputs.dtype == np.float64
+
+
+def test_own_outputs_come_back(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle()
+    own = expected(bundle, bundle.variant("int8"))
+    assert (own.runtime, own.provider, str(own.outputs.dtype)) == ("ort", "cpu", "float32")
+
+
+def test_same_arrays_same_bytes() -> None:
+    images, labels = np.zeros((2, 8, 8, 3), np.uint8), np.arange(2)
+    outputs = np.arange(8.0).reshape(2, 4)
+    first = make_golden(images, labels, outputs)
+    assert first == make_golden(images.copy(), labels.copy(), np.asfortranarray(outputs))
+    times = {entry.date_time for entry in zipfile.ZipFile(io.BytesIO(first)).infolist()}
+    assert times == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_a_bundle_without_golden(make_bundle: MakeBundle) -> None:
+    with pytest.raises(BundleError, match=r"no golden vectors yet.*edgecnn export"):
+        golden(make_bundle(variants=()))
+
+
+def test_a_variant_without_outputs_of_its_own(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle(changes={"fp32": {"golden": None}})
+    with pytest.raises(BundleError, match=r"'fp32' .* no expected outputs of its own"):
+        expected(bundle, bundle.variant("fp32"))
+
+
+def npz(**changes: NDArray[Any]) -> bytes:
+    arrays: dict[str, NDArray[Any]] = {
+        "images": np.zeros((2, 8, 8, 3), np.uint8),
+        "labels": np.zeros(2, np.int64),
+        "outputs": np.zeros((2, 4)),
+    }
+    return make_npz(arrays | changes)
+
+
+def pickled() -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, images=np.array([{}], object), labels=np.zeros(1), outputs=np.zeros(1))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not a zip file",
+        npz()[:-100],
+        pickled(),
+        make_npz({"images": np.zeros((2, 8, 8, 3), np.uint8)}),
+        npz(images=np.zeros((2, 8, 8, 3), np.float32)),
+        npz(images=np.zeros((2, 8, 9, 3), np.uint8)),
+        npz(labels=np.zeros(3, np.int64)),
+        npz(labels=np.zeros((2, 1), np.int64)),
+        npz(outputs=np.zeros((3, 4))),
+        npz(outputs=np.zeros((2, 4), np.float32)),
+        npz(
+            images=np.zeros((0, 8, 8, 3), np.uint8),
+            labels=np.zeros(0, np.int64),
+            outputs=np.zeros((0, 4)),
+        ),
+    ],
+    ids=[
+        "empty",
+        "text",
+        "truncated",
+        "pickle",
+        "missing",
+        "dtype",
+        "size",
+        "count",
+        "axes",
+        "outputs",
+        "single",
+        "none",
+    ],
+)
+def test_foreign_content_is_refused(make_bundle: MakeBundle, content: bytes) -> None:
+    bundle = make_bundle(variants=())
+    files = {bundles.GOLDEN: content}
+    manifest = bundle.manifest
+    made = bundles.create(bundle.folder, manifest, files, force=True)
+    with pytest.raises(BundleError, match=r"golden\.npz cannot be read as golden vectors: .*\."):
+        golden(made)
+
+
+def test_expected_outputs_say_who_computed_them() -> None:
+    content = make_expected(np.zeros((1, 2), np.float32), runtime="mine", provider="npu")
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        assert (str(archive["runtime"]), str(archive["provider"])) == ("mine", "npu")
