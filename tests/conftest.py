@@ -200,5 +200,33 @@ def _data(net: TinyNet, path: Path) -> DataRef:
     train, test = Split(net.images[:80], net.labels[:80]), Split(net.images[80:], net.labels[80:])
     arrays: dict[str, NDArray[Any]] = {"x_train": train.images, "y_train": train.labels}
     arrays |= {"x_test": test.images, "y_test": test.labels, "labels": np.array(CLASSES)}
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(make_npz(arrays))
     return Dataset(path.stem, str(path), CLASSES, train, test).reference()
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+TypeCommand = Callable[..., Done]
+
+
+@pytest.fixture
+def type_command(capsys: pytest.CaptureFixture[str]) -> TypeCommand:
+    """Give a function that runs `edgecnn` with some arguments, in this process."""
+    from edgecnn.cli import main
+
+    def run(*arguments: object) -> Done:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        assert isinstance(stop.value.code, int)
+        return Done(stop.value.code, *capsys.readouterr())
+
+    return run

@@ -1,5 +1,6 @@
 """Parity: do two models, or a model and its golden vectors, answer the same?"""
 
+from edgecnn.agreement.judgement import Comparison, ParityReport, WorstImage, parity
 from edgecnn.agreement.metrics import (
     Agreement,
     compare,
@@ -8,7 +9,6 @@ from edgecnn.agreement.metrics import (
     image_errors,
     sqnr_db,
 )
-from edgecnn.agreement.parity import Comparison, ParityReport, WorstImage, parity
 from edgecnn.golden import Expected, Golden, expected, golden, make_expected, make_golden
 
 __all__ = [
