@@ -64,7 +64,8 @@ class Manifest:
         contract: How pictures become input.
         model: The net; None if the bundle was made from an ONNX file.
         data: What it was trained and is tested on; None if it has no data of its own.
-        variants: Deployable forms, in the order they were made.
+        variants: Deployable forms, in the order they were first made: comparisons begin with the
+            first.
         environment: Versions and machine that made it.
         files: Every file of the bundle but this one.
     """
@@ -256,7 +257,7 @@ def create(
         InputError: The disk is full or not writable.
     """
     if force and folder.is_dir() and any(folder.iterdir()):
-        _refuse_foreign(folder)
+        refuse_foreign(folder)
         with _writing(folder):
             _commit(folder, manifest, {}, files)
         return open_bundle(folder)
@@ -276,7 +277,8 @@ def extend(bundle: Bundle, files: Mapping[str, bytes], variant: Variant) -> Bund
     `golden.npz` is written once: given again, it must be the same.
 
     Raises:
-        BundleError: Another process writes to the bundle, or `golden.npz` would change.
+        BundleError: Another process writes to the bundle, or changed what the variant was made
+            from, or `golden.npz` would change.
         InputError: The disk is full or not writable.
     """
     with _writing(bundle.folder):
@@ -287,8 +289,10 @@ def extend(bundle: Bundle, files: Mapping[str, bytes], variant: Variant) -> Bund
                 f"{bundle.folder / GOLDEN} would change, and golden vectors never change.",
                 "Make a new bundle with `edgecnn train --output`.",
             )
-        variants = [v for v in current.manifest.variants if v.name != variant.name]
-        manifest = replace(current.manifest, variants=(*variants, variant), edgecnn=__version__)
+        if files:
+            _refuse_changed_parent(current, variant)
+        variants = {v.name: v for v in current.manifest.variants} | {variant.name: variant}
+        manifest = replace(current.manifest, variants=tuple(variants.values()), edgecnn=__version__)
         _commit(bundle.folder, manifest, current.files, files)
     return open_bundle(bundle.folder)
 
@@ -296,6 +300,18 @@ def extend(bundle: Bundle, files: Mapping[str, bytes], variant: Variant) -> Bund
 def change_variant(bundle: Bundle, name: str, change: Callable[[Variant], Variant]) -> Bundle:
     """Change what the manifest says of a variant, its files untouched."""
     return extend(bundle, {}, change(bundle.variant(name)))
+
+
+def _refuse_changed_parent(bundle: Bundle, variant: Variant) -> None:
+    if variant.parent is None:
+        return
+    parent = bundle.files.get(variant.parent.file)
+    if parent is None or parent.sha256 != variant.parent.sha256:
+        raise BundleError(
+            f"{bundle.folder / variant.parent.file} was changed by another process while "
+            f"'{variant.name}' was made from it; nothing was written.",
+            "Run the command again.",
+        )
 
 
 @contextmanager
@@ -318,7 +334,12 @@ def _why_no_bundle(folder: Path) -> str:
     return "is a file, not a bundle" if folder.exists() else "does not exist"
 
 
-def _refuse_foreign(folder: Path) -> None:
+def refuse_foreign(folder: Path) -> None:
+    """Refuse to replace a folder that holds something else than a bundle.
+
+    Raises:
+        BundleError: It does.
+    """
     # --force replaces a bundle; it must not write into somebody's home.
     if disk.read_file(folder, MANIFEST) is None:
         raise BundleError(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -139,6 +140,20 @@ def locked(folder: Path) -> Iterator[None]:
         finally:
             holder.unlink(missing_ok=True)
             lock.release()
+
+
+@contextmanager
+def temporary_file(name: str, content: bytes) -> Iterator[Path]:
+    """Write a file that is gone afterwards: one that must be proved before it gets its place.
+
+    Raises:
+        InputError: The disk is full or not writable.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgecnn-") as folder:
+        path = Path(folder) / name
+        with disk_errors(path):
+            path.write_bytes(content)
+        yield path
 
 
 @contextmanager
