@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from edgecnn import bundle as bundles
 from edgecnn.bundle import Bundle
 from edgecnn.data import Dataset, Split
 from edgecnn.golden import make_expected, make_golden, make_npz
+from edgecnn.records import sha256
 from edgecnn.runtime import load_runtime
-from edgecnn.spec import DataRef, InputContract, Tolerance, Variant
+from edgecnn.spec import DataRef, InputContract, Parent, Tolerance, Variant
 
 SIZE, CLASSES, FILTERS = 8, ("circle", "cross", "square", "star"), 6
 CONTRACT = InputContract(
@@ -150,49 +151,65 @@ def make_bundle(tiny_net: TinyNet, tmp_path: Path) -> MakeBundle:
         golden_images: int = 32,
     ) -> Bundle:
         data = data or _data(tiny_net, tmp_path / f"{name}.npz")
-        manifest = bundles.new_manifest(name, contract, model=None, data=data, environment={})
-        bundle = bundles.create(tmp_path / name, manifest, {})
         images, labels = tiny_net.images[:golden_images], tiny_net.labels[:golden_images]
+        records, contents = [], {}
+        if variants:
+            contents[bundles.GOLDEN] = make_golden(images, labels, tiny_net.exact(images))
         for precision in variants:
             change = (changes or {}).get(precision, {})
-            inside = change.get("preprocessing", True)
-            batch = change.get("batch", "dynamic")
-            content = (files or {}).get(precision) or tiny_net.onnx(
-                precision, preprocessing=inside, batch="N" if batch == "dynamic" else batch
-            )
-            record = _variant(bundle, precision, change)
-            bundle = bundles.extend(bundle, {f"{precision}.onnx": content}, record)
-            outputs = _outputs(bundle, precision, images)
-            new = {
-                bundles.GOLDEN: make_golden(images, labels, tiny_net.exact(images)),
-                f"{precision}.golden.npz": make_expected(outputs, runtime="ort", provider="cpu"),
-            }
-            bundle = bundles.extend(bundle, new, record)
-        return bundle
+            content = (files or {}).get(precision) or _content(tiny_net, precision, change)
+            contents[f"{precision}.onnx"] = content
+            record = _variant(precision, contents, change)
+            outputs = _outputs(contract, record, tmp_path, content, images)
+            own = make_expected(outputs, runtime="ort", provider="cpu")
+            contents[f"{precision}.golden.npz"] = own
+            records.append(record)
+        manifest = bundles.new_manifest(name, contract, model=None, data=data, environment={})
+        manifest = replace(manifest, variants=tuple(records))
+        return bundles.create(tmp_path / name, manifest, contents)
 
     return make
 
 
-def _variant(bundle: Bundle, precision: str, change: dict[str, Any]) -> Variant:
-    loose = precision == "int8"
-    tolerance = Tolerance(sqnr_db=40, top1=0.9) if loose else Tolerance(atol=1e-4)
+def _content(net: TinyNet, precision: str, change: dict[str, Any]) -> bytes:
+    batch = change.get("batch", "dynamic")
+    return net.onnx(
+        precision,
+        preprocessing=change.get("preprocessing", True),
+        batch="N" if batch == "dynamic" else batch,
+    )
+
+
+def _variant(precision: str, contents: dict[str, bytes], change: dict[str, Any]) -> Variant:
+    quantized = precision == "int8"
+    parent = contents.get("fp32.onnx") if quantized else None
     values = {
         "name": precision,
         "precision": precision,
         "format": "onnx",
         "files": (f"{precision}.onnx",),
         "golden": f"{precision}.golden.npz",
-        "made_by": "edgecnn export --quantize" if loose else "edgecnn export",
-        "parent": bundle.parent("fp32.onnx") if loose and "fp32.onnx" in bundle.files else None,
-        "tolerance": tolerance,
+        "made_by": "edgecnn export --quantize" if quantized else "edgecnn export",
+        "parent": None if parent is None else Parent("fp32.onnx", sha256(parent)),
+        "tolerance": Tolerance(sqnr_db=40, top1=0.9) if quantized else Tolerance(atol=1e-4),
     }
     return Variant(**(values | change))
 
 
-def _outputs(bundle: Bundle, name: str, images: NDArray[np.uint8]) -> NDArray[Any]:
-    from edgecnn.predictor import load
+def _outputs(
+    contract: InputContract,
+    variant: Variant,
+    folder: Path,
+    content: bytes,
+    images: NDArray[np.uint8],
+) -> NDArray[Any]:
+    from edgecnn.predictor import Predictor
+    from edgecnn.runtime import open_session
 
-    with load(bundle, variant=name, threads=1) as predictor:
+    file = folder / f"draft-{variant.files[0]}"
+    file.write_bytes(content)
+    located = replace(variant, files=(str(file),))
+    with Predictor(contract, located, open_session(located, threads=1)) as predictor:
         return predictor.run(images)
 
 
