@@ -147,10 +147,6 @@ def evaluate(
     """
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     names = _names(opened, variants)
-    loaded = data if isinstance(data, Dataset) else bundle_data(opened, data, data_dir=data_dir)
-    images: Split = getattr(loaded, split)
-    if not len(images):
-        raise DataError(f"The {split} split of {loaded.source} is empty.", "Name other data.")
     ready = partial(
         load,
         opened,
@@ -159,6 +155,12 @@ def evaluate(
         threads=threads,
         batch_size=batch_size,
     )
+    for name in names:
+        ready(variant=name).close()  # what cannot run is refused before any data is read
+    loaded = data if isinstance(data, Dataset) else bundle_data(opened, data, data_dir=data_dir)
+    images: Split = getattr(loaded, split)
+    if not len(images):
+        raise DataError(f"The {split} split of {loaded.source} is empty.", "Name other data.")
     found, answers = [], []
     for name in names:
         with ready(variant=name) as predictor:
