@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 _NVIDIA, _DISPLAY = "0x10de", "0x03"
@@ -151,13 +150,10 @@ def _in_cache(pattern: str) -> Iterator[Path]:
 
 
 def _library_version(path: Path) -> str:
-    for package in distributions():
-        if package.name.startswith("nvidia-") and _owns(package, path):
-            return package.version
+    if len(path.parents) > 3 and path.parents[2].name == "nvidia":
+        for record in path.parents[3].glob("nvidia_*.dist-info/RECORD"):
+            owned = f"\n{path.relative_to(path.parents[3]).as_posix()},"
+            if owned in f"\n{record.read_text(encoding='utf-8')}":
+                return record.parent.name.removesuffix(".dist-info").rpartition("-")[2]
     found = re.search(r"\.so\.(\d[\d.]*)$", path.resolve().name)
     return found[1] if found else ""
-
-
-def _owns(package: Distribution, path: Path) -> bool:
-    files = (file for file in package.files or () if file.name == path.name)
-    return any(Path(str(package.locate_file(file))) == path for file in files)

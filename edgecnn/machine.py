@@ -6,11 +6,13 @@ import math
 import os
 import platform
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+_CGROUPS, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _FEATURES = {
     "sse4_2": "SSE4.2",
     "avx": "AVX",
@@ -75,26 +77,64 @@ def this_machine() -> Machine:
 
 def allowed_cores() -> int:
     """Count the cores this process may use, by its affinity and its cgroup's quota; at least 1."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
-    quota = cgroup_quota()
+    cores, quota = affinity_cores(), cgroup_quota()
     return max(1, min(cores, math.ceil(quota))) if quota else cores
 
 
-def cgroup_quota() -> float | None:
-    """Give the cores' worth of time that this process's cgroup grants; None if unlimited."""
-    with suppress(OSError, ValueError, IndexError):
-        own = Path("/proc/self/cgroup").read_text().rsplit("::", 1)[1].strip().lstrip("/")
-        for folder in (Path("/sys/fs/cgroup") / own, Path("/sys/fs/cgroup")):
-            with suppress(OSError):
-                limit, period = (folder / "cpu.max").read_text().split()
-                return None if limit == "max" else int(limit) / int(period)
+def affinity_cores() -> int:
+    """Count the cores that this process's affinity allows."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def cgroup_quota(root: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> float | None:
+    """Give the cores' worth of time that this process's cgroup grants; None if unlimited.
+
+    Args:
+        root: Where the cgroups are mounted, version 1 or 2.
+        membership: The file that names this process's cgroups.
+    """
+    quotas = map(_quota, _cgroup_folders("cpu", root, membership))
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def cgroup_memory(root: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> int | None:
+    """Give the bytes of memory that this process's cgroup grants; None if unlimited."""
+    limits = map(_memory_limit, _cgroup_folders("memory", root, membership))
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _cgroup_folders(controller: str, root: Path, membership: Path) -> Iterator[Path]:
+    # A limit holds for everything below it, so the ancestors count too.
+    with suppress(OSError):
+        for line in membership.read_text().splitlines():
+            _, controllers, own = line.split(":", 2)
+            if controllers and controller not in controllers.split(","):
+                continue
+            top = root / controller if controllers else root
+            folder = top / own.lstrip("/")
+            yield folder
+            yield from (parent for parent in folder.parents if parent.is_relative_to(top))
+
+
+def _quota(folder: Path) -> float | None:
     with suppress(OSError, ValueError):
-        limit_us = int(Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us").read_text())
-        period_us = int(Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us").read_text())
+        limit, period = (folder / "cpu.max").read_text().split()
+        return None if limit == "max" else int(limit) / int(period)
+    with suppress(OSError, ValueError):
+        limit_us = int((folder / "cpu.cfs_quota_us").read_text())
+        period_us = int((folder / "cpu.cfs_period_us").read_text())
         return limit_us / period_us if limit_us > 0 else None
+    return None
+
+
+def _memory_limit(folder: Path) -> int | None:
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):
+            limit = int((folder / name).read_text())
+            # Version 1 writes "unlimited" as a number near 2**63.
+            return limit if limit < (_memory_bytes() or limit + 1) else None
     return None
 
 

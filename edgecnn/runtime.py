@@ -131,6 +131,7 @@ class CheckedSession:
         self.provider = session.provider
         self.inputs = session.inputs
         self.outputs = session.outputs
+        self._closed = False
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
         """Check the inputs, then compute the outputs, by name.
@@ -138,17 +139,24 @@ class CheckedSession:
         Raises:
             InputError: An input is missing, unknown, or of the wrong dtype, shape or content.
         """
-        check_inputs(self.inputs, inputs)
+        self._check(inputs)
         return self._session.run(inputs)
 
     def prepare(self, inputs: Arrays) -> Callable[[], object]:
         """Check the inputs once, then give the engine's own inner call on them."""
-        check_inputs(self.inputs, inputs)
+        self._check(inputs)
         return self._session.prepare(inputs)
 
     def close(self) -> None:
-        """Free what the session holds."""
-        self._session.close()
+        """Free what the session holds; closing twice is harmless."""
+        if not self._closed:
+            self._closed = True
+            self._session.close()
+
+    def _check(self, inputs: Arrays) -> None:
+        if self._closed:
+            raise InputError("This session is closed.", "Open it again.")
+        check_inputs(self.inputs, inputs)
 
     def __enter__(self) -> CheckedSession:
         return self

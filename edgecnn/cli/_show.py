@@ -27,8 +27,9 @@ def table(
     *,
     stderr: bool = False,
     caption: str | None = None,
+    left: int = 1,
 ) -> None:
-    """Print a table; every column but the first is right-aligned."""
+    """Print a table; the first columns, `left` of them, hold text, the others numbers."""
     from rich import box
     from rich.table import Table
 
@@ -41,14 +42,27 @@ def table(
         title_style="bold",
     )
     for number, column in enumerate(columns):
-        sheet.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+        sheet.add_column(column, justify="left" if number < left else "right", overflow="fold")
     for row in rows:
         sheet.add_row(*row)
     console(stderr=stderr).print(sheet)
 
 
-def requirements_table(requirements: Iterable[Requirement]) -> None:
-    """Print on stderr what was needed against what was found."""
+def facts(rows: Iterable[tuple[str, str]]) -> None:
+    """Print names and values, one to a line."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    sheet = Table.grid(padding=(0, 2, 0, 0))
+    sheet.add_column()
+    sheet.add_column(overflow="fold")
+    for name, value in rows:
+        sheet.add_row(f"[bold]{escape(name)}[/]", escape(value))
+    console().print(sheet)
+
+
+def requirements_table(requirements: Iterable[Requirement], *, stderr: bool = True) -> None:
+    """Print what was needed against what was found."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -58,7 +72,7 @@ def requirements_table(requirements: Iterable[Requirement]) -> None:
     for need in requirements:
         mark = "[green]ok[/]" if need.ok else "[red]missing[/]"
         sheet.add_row(mark, escape(need.name), escape(need.needed), escape(need.found))
-    console(stderr=True).print(sheet)
+    console(stderr=stderr).print(sheet)
 
 
 def percent(share: float) -> str:
@@ -67,7 +81,9 @@ def percent(share: float) -> str:
 
 
 def size(count: float) -> str:
-    """Write bytes in kB or MB, 1,000 to each."""
+    """Write bytes in kB, MB or GB, 1,000 to each."""
+    if count >= 1e9:
+        return f"{count / 1e9:.2f} GB"
     return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 

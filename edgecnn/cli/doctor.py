@@ -1,1 +1,94 @@
 """Say what this machine has, and what each runtime needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgecnn.cli._options import json_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgecnn.environment import Environment, Package, Place
+
+
+@click.command(name="doctor")
+@json_option
+def command(as_json: bool) -> None:
+    """Say what this machine has, and what each runtime needs.
+
+    Python and packages, CPU and the features that matter, the cores and memory allowed, GPUs with
+    their driver, CUDA and cuDNN, and every runtime on each of its providers. Installs nothing.
+    """
+    from edgecnn.environment import examine
+    from edgecnn.records import to_json
+
+    found = examine()
+    if as_json:
+        click.echo(to_json(found).decode(), nl=False)
+    else:
+        _show(found)
+
+
+def _show(found: Environment) -> None:
+    from edgecnn.cli._show import facts, table
+
+    facts(_facts(found))
+    if found.packages:
+        table("Packages", ("", "installed", "comes with"), map(_package, found.packages), left=3)
+    table("Runtimes", ("", "provider", "", "uses"), map(_place, found.places), left=4)
+    for place in found.places:
+        if place.availability.requirements or not place.availability.ok:
+            _explain(place)
+
+
+def _facts(found: Environment) -> Iterator[tuple[str, str]]:
+    from edgecnn.cli._show import size
+
+    here, nvidia = found.machine, found.nvidia
+    yield "edgecnn", f"{found.edgecnn} on Python {here.python}, {found.executable}"
+    yield "Machine", f"{here.name}: {here.system}, {here.architecture}"
+    yield "CPU", here.cpu
+    yield "Features", ", ".join(here.features) or "none of those that matter here"
+    quota = f"{found.quota_cores:g} by its cgroup" if found.quota_cores else "no limit by a cgroup"
+    limits = f"{found.affinity_cores} by its affinity, {quota}"
+    yield "Cores", f"{here.allowed_cores} of {here.cores} allowed: {limits}"
+    limit = found.memory_limit_bytes
+    allowed = f", {size(limit)} of it allowed by its cgroup" if limit else ""
+    yield "Memory", f"{size(here.memory_bytes)}{allowed}"
+    cards = [
+        f"{card.name}, {size(card.memory_bytes)}, compute capability {card.compute_capability}"
+        for card in nvidia.gpus
+    ]
+    yield "GPUs", "; ".join(cards) or f"none that CUDA can use: {nvidia.problem}"
+    newest = f"up to CUDA {nvidia.cuda}" if nvidia.cuda else "none"
+    yield "NVIDIA driver", f"{nvidia.driver} {newest}".strip()
+    libraries = [f"{one.name} {one.version} in {Path(one.path).parent}" for one in found.libraries]
+    yield "CUDA, cuDNN", "\n".join(libraries) or "none found"
+    yield from found.settings.items()
+
+
+def _package(package: Package) -> tuple[str, str, str]:
+    extra = f"\\[{package.extra}]" if package.extra else ""
+    missing = f"no: `pip install 'edgecnn{extra}'`"
+    return package.name, package.version or missing, f"edgecnn{extra}"
+
+
+def _place(place: Place) -> tuple[str, str, str, str]:
+    state = "[green]available[/]" if place.availability.ok else "[red]not available[/]"
+    uses = ", ".join(f"{name} {number}" for name, number in place.availability.versions.items())
+    return place.runtime, place.provider, state, uses
+
+
+def _explain(place: Place) -> None:
+    from edgecnn.cli._show import requirements_table
+
+    found = place.availability
+    click.echo(f"\n{place.runtime} on {place.provider}: {found.reason or 'available.'}")
+    if found.requirements:
+        requirements_table(found.requirements, stderr=False)
+    if found.remedy:
+        click.echo(found.remedy)
