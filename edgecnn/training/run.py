@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from edgecnn import bundle as bundles
+from edgecnn import disk
 from edgecnn.bundle import WEIGHTS, Bundle
 from edgecnn.data import Split, by_content, load_dataset
 from edgecnn.errors import BundleError, InputError, ModelError, RecipeError
@@ -109,6 +110,7 @@ def train(
     name = _name(recipe, model)
     folder = Path(output) if output else Path("runs") / name
     _refuse_unwanted(folder, force=force, resume=resume)
+    _refuse_unwritable(folder)
     contract = _change(chosen.input, input_size, color, mean, std, resize)
     _refuse_large_shift(chosen, contract)
     place = find_device(device)
@@ -167,6 +169,12 @@ def _refuse_unwanted(folder: Path, *, force: bool, resume: bool) -> None:
         )
 
 
+def _refuse_unwritable(folder: Path) -> None:
+    probe = folder.with_name(f".{folder.name}.probe")
+    disk.write_atomically(probe, b"")
+    probe.unlink(missing_ok=True)
+
+
 def _refuse_large_shift(recipe: Recipe, contract: InputContract) -> None:
     if recipe.train.shift >= min(contract.height, contract.width):
         raise RecipeError(
@@ -201,7 +209,9 @@ def _carry_out(job: Job, *, force: bool, resume: bool, cpu: float) -> TrainRepor
     torch.manual_seed(plan.seed)
     net, model = make_net(job.recipe.model, job.contract)
     _introduce(job, net)
-    train, holdout = _training_pictures(job)
+    train, holdout = (
+        _pictures(part, job.device) for part in split_holdout(job.dataset.train, plan.holdout)
+    )
     run = begin(net, plan, job.device)
     origin = Origin(model, job.dataset.reference(), job.contract, plan, job.device.type)
     if resume:
@@ -259,13 +269,15 @@ def _introduce(job: Job, net: nn.Module) -> None:
     )
 
 
-def _training_pictures(job: Job) -> tuple[Pictures, Pictures]:
-    split = job.dataset.train
-    count = min(job.recipe.train.holdout, len(split) // _LEAST_HOLDOUT_SHARE)
+def split_holdout(split: Split, holdout: int) -> tuple[Split, Split]:
+    """Part a training split into what is learned from and what the learning curve is measured on.
+
+    The holdout is the last in the order of content, at most a tenth; calibration takes the first.
+    """
+    count = min(holdout, len(split) // _LEAST_HOLDOUT_SHARE)
     order = by_content(split)
-    held = np.sort(order[len(order) - count :])
-    kept = np.sort(order[: len(order) - count])
-    return _pictures(split.take(kept), job.device), _pictures(split.take(held), job.device)
+    kept, held = order[: len(order) - count], order[len(order) - count :]
+    return split.take(np.sort(kept)), split.take(np.sort(held))
 
 
 def _pictures(split: Split, device: torch.device) -> Pictures:
