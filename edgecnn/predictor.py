@@ -25,6 +25,8 @@ from edgecnn.spec import InputContract, Variant
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from edgecnn.worker import Opened
+
     Picture = NDArray[np.uint8] | Image | Path | str
     Pictures = Picture | Iterable[Picture]
 
@@ -244,7 +246,7 @@ def load(
 
 
 def feed(
-    contract: InputContract, variant: Variant, session: CheckedSession, images: Pixels
+    contract: InputContract, variant: Variant, session: CheckedSession | Opened, images: Pixels
 ) -> dict[str, NDArray[Any]]:
     """Make a session's input of raw images.
 
@@ -254,7 +256,7 @@ def feed(
     Args:
         contract: How pictures become input.
         variant: What the session was opened on.
-        session: The open session.
+        session: The open session, here or in a worker.
         images: uint8 [N, height, width, channels]; N is the variant's batch where that is fixed.
 
     Returns:

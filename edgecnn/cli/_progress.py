@@ -8,8 +8,13 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[str, float], None]]:
-    """Give a function that takes what is being done and the share (0 to 1) that is done."""
+def progress_bar(*, still: bool = False) -> Iterator[Callable[[str, float], None]]:
+    """Give a function that takes what is being done and the share (0 to 1) that is done.
+
+    Args:
+        still: Draw only when that function is called: a thread that draws ten times a second would
+            disturb what is being measured.
+    """
     if not sys.stderr.isatty():
         yield lambda what, share: None
         return
@@ -18,6 +23,7 @@ def progress_bar() -> Iterator[Callable[[str, float], None]]:
     from edgecnn.cli._show import console
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+    screen = console(stderr=True)
+    with Progress(*columns, console=screen, transient=True, auto_refresh=not still) as bar:
         task = bar.add_task("", total=1.0)
-        yield lambda what, share: bar.update(task, description=what, completed=share)
+        yield lambda what, share: bar.update(task, description=what, completed=share, refresh=still)

@@ -1,0 +1,284 @@
+"""The engine: opens workers side by side and lets them take turns, as the plan says.
+
+It only measures. What the samples mean is worked out in `estimate` and `report`.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+from edgecnn.benchmark.plan import Plan
+from edgecnn.benchmark.samples import Block, Checks, Failure, Samples, SessionRecord, Warmup
+from edgecnn.errors import RuntimeCrashed
+from edgecnn.runtime import Options
+from edgecnn.spec import Variant
+from edgecnn.worker import Opened, Timed, Worker
+
+Batches = Sequence[Mapping[str, Any]]
+Progress = Callable[[str, float], None]
+
+_WINDOW_SECONDS = 0.02
+_WINDOW_RUNS = 3
+_STEADY = 0.05
+_WARMUP_SECONDS = 2.0
+_CHECKS_SECONDS = 0.1
+_FEWEST_CHECKS, _MOST_CHECKS = 5, 300
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One thing to measure.
+
+    Attributes:
+        variant: A located variant.
+        batches: Makes the inputs that its calls take in turn, once it is known what goes in.
+    """
+
+    variant: Variant
+    batches: Callable[[Opened], Batches]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where everything is measured; the arguments of `runtime.open_session`."""
+
+    runtime: str = "ort"
+    provider: str | None = None
+    threads: int | None = None
+    options: Options | None = None
+
+
+@dataclass
+class _Lane:
+    subject: Subject
+    repeat: bool
+    worker: Worker
+    record: int = -1
+
+    @property
+    def name(self) -> str:
+        return self.subject.variant.name
+
+
+class Run:
+    """One run of the engine; what it has measured stays in it if it is interrupted.
+
+    Args:
+        subjects: What to measure, the one to compare with first.
+        plan: How much.
+        place: Where.
+        keep: Called after each stage, once a session was opened.
+        progress: Called with a line of text and the share (0 to 1) that is done.
+    """
+
+    def __init__(
+        self,
+        subjects: Sequence[Subject],
+        plan: Plan,
+        place: Place,
+        keep: Callable[[], None],
+        progress: Progress,
+    ) -> None:
+        self._subjects = subjects
+        self._plan = plan
+        self._place = place
+        self._keep = keep
+        self._progress = progress
+        self.opened: Opened | None = None
+        self._sessions: list[SessionRecord] = []
+        self._blocks: list[Block] = []
+        self._checks: list[Checks] = []
+        self._failures: dict[str, Failure] = {}
+        self._latest: dict[str, float] = {}
+        self._spent = 0.0
+
+    @property
+    def samples(self) -> Samples:
+        """Everything that was measured so far."""
+        return Samples(
+            tuple(self._sessions),
+            tuple(self._blocks),
+            tuple(self._checks),
+            tuple(self._failures.values()),
+        )
+
+    def go(self) -> None:
+        """Measure until the plan is fulfilled or nothing is left that runs.
+
+        Raises:
+            EdgeCNNError: A variant cannot be opened; a crash or a hang is only recorded.
+        """
+        for replicate in range(self._plan.replicates):
+            if replicate >= 2 and self._spent > (self._plan.duration_seconds or math.inf):
+                return
+            with ExitStack() as stack:
+                lanes = self._open_all(replicate, stack)
+                if not lanes:
+                    return
+                self._keep()
+                self._take_turns(replicate, lanes)
+                for lane in lanes:
+                    self._finish(lane)
+            self._keep()
+
+    def _open_all(self, replicate: int, stack: ExitStack) -> list[_Lane]:
+        wanted = [(subject, False) for subject in self._subjects]
+        wanted.insert(1, (self._subjects[0], True))
+        lanes = []
+        for subject, repeat in wanted:
+            name = subject.variant.name
+            if name in self._failures:
+                continue
+            self._say(f"opening {name}", replicate)
+            with self._recording_crash(name):
+                lane = _Lane(subject, repeat, stack.enter_context(Worker()))
+                self._open(lane, replicate)
+                lanes.append(lane)
+        return [lane for lane in lanes if lane.name not in self._failures]
+
+    def _open(self, lane: _Lane, replicate: int) -> None:
+        place, worker = self._place, lane.worker
+        opened = worker.open(
+            lane.subject.variant,
+            runtime=place.runtime,
+            provider=place.provider,
+            threads=place.threads,
+            options=place.options,
+        )
+        self.opened = opened
+        worker.feed(lane.subject.batches(opened))
+        first = worker.run(1).times_ns[0] / 1e9
+        warmup, about = warm_up(worker, self._plan.warmup_runs)
+        self._latest[lane.name] = about
+        self._say_latest(replicate, 0.0)
+        lane.record = len(self._sessions)
+        self._sessions.append(
+            SessionRecord(
+                variant=lane.name,
+                repeat=lane.repeat,
+                replicate=replicate,
+                start_seconds=worker.start_seconds,
+                import_seconds=opened.import_seconds,
+                load_seconds=opened.load_seconds,
+                first_run_seconds=first,
+                warmup=warmup,
+            )
+        )
+
+    def _take_turns(self, replicate: int, lanes: list[_Lane]) -> None:
+        # If the first variant has failed, the others still take their turns, uncompared.
+        first = next((lane for lane in lanes if lane.name == self._subjects[0].variant.name), None)
+        others = [lane for lane in lanes if lane is not first]
+        began, rounds, share = time.perf_counter(), 0, 0.0
+        while rounds == 0 or share < 1:
+            for other in others:
+                self._blocks.append(self._block(replicate, first, other))
+                self._say_latest(replicate, share)
+            rounds += 1
+            share = self._done(rounds, time.perf_counter() - began)
+            self._keep()
+        self._spent += time.perf_counter() - began
+
+    def _done(self, rounds: int, spent: float) -> float:
+        if self._plan.blocks is not None:
+            return rounds / self._plan.blocks
+        # One more round is begun if most of it fits, and there are two unless one fills the slot.
+        share = (spent + spent / rounds / 2) / self._plan.slot_seconds
+        return share if rounds > 1 or spent > self._plan.slot_seconds else min(share, 0.5)
+
+    def _block(self, replicate: int, first: _Lane | None, other: _Lane) -> Block:
+        first_ns: list[list[int]] = []
+        second_ns: list[list[int]] = []
+        turns = ((first, first_ns), (other, second_ns), (other, second_ns), (first, first_ns))
+        idle = True
+        for lane, legs in turns:
+            if lane is None or lane.name in self._failures:
+                continue
+            with self._recording_crash(lane.name):
+                timed = self._turn(lane)
+                legs.append(timed.times_ns)
+                idle = idle and timed.idle
+        return Block(
+            replicate=replicate,
+            first=self._subjects[0].variant.name,
+            second=other.name,
+            first_ns=tuple(first_ns),
+            second_ns=tuple(second_ns),
+            idle=idle,
+        )
+
+    def _turn(self, lane: _Lane) -> Timed:
+        leg = self._plan.leg
+        timed = lane.worker.run_for(leg.seconds, at_least=leg.calls, lead_seconds=leg.lead_seconds)
+        self._latest[lane.name] = median(timed.times_ns) / 1e9
+        return timed
+
+    def _finish(self, lane: _Lane) -> None:
+        if lane.name in self._failures:
+            return
+        with self._recording_crash(lane.name):
+            usage = lane.worker.usage()
+            self._sessions[lane.record] = replace(
+                self._sessions[lane.record],
+                resident_bytes=usage.resident_bytes,
+                peak_bytes=usage.peak_bytes,
+                cpu_seconds=usage.cpu_seconds,
+            )
+            if not any(checks.variant == lane.name for checks in self._checks):
+                calls = int(_CHECKS_SECONDS / max(self._latest[lane.name], 1e-6))
+                calls = min(_MOST_CHECKS, max(_FEWEST_CHECKS, calls))
+                self._checks.append(Checks(lane.name, *lane.worker.run_checked(calls)))
+
+    @contextmanager
+    def _recording_crash(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeCrashed as crash:
+            self._failures[name] = Failure(name, crash.problem, crash.remedy)
+
+    def _say(self, text: str, replicate: int, share: float = 0.0) -> None:
+        self._progress(text, (replicate + min(1.0, share)) / self._plan.replicates)
+
+    def _say_latest(self, replicate: int, share: float) -> None:
+        texts = (f"{name} {seconds * 1e6:,.1f} µs" for name, seconds in self._latest.items())
+        self._say(", ".join(texts), replicate, share)
+
+
+def warm_up(worker: Worker, runs: int | None) -> tuple[Warmup, float]:
+    """Run a session until its times are steady, or for a given number of runs.
+
+    Steady means that the medians of the last three windows lie within 5 % and that the last is not
+    below both others, for then the times may still be falling.
+
+    Args:
+        worker: Holds the session.
+        runs: How many runs; None to find it.
+
+    Returns:
+        What was run, and about how long one run takes, in seconds.
+    """
+    if runs is not None:
+        times = worker.run(runs).times_ns if runs else [0]
+        return Warmup(runs, None), median(times) / 1e9
+    began, done, medians = time.perf_counter(), 0, list[float]()
+    while time.perf_counter() - began < _WARMUP_SECONDS or len(medians) < _WINDOW_RUNS:
+        times = worker.run_for(_WINDOW_SECONDS, at_least=_WINDOW_RUNS, settle=False).times_ns
+        done += len(times)
+        medians.append(median(times))
+        if is_steady(medians):
+            return Warmup(done, True), medians[-1] / 1e9
+    return Warmup(done, False), medians[-1] / 1e9
+
+
+def is_steady(medians: Sequence[float]) -> bool:
+    """Say whether the last three medians agree and have stopped falling."""
+    last = medians[-3:]
+    if len(last) < 3:
+        return False
+    return max(last) <= min(last) * (1 + _STEADY) and last[-1] >= min(last[:-1])

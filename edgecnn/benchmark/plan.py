@@ -1,0 +1,96 @@
+"""What will be measured, for how long and in what order: decided before the first call."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from edgecnn.errors import InputError
+
+DURATION_SECONDS = 6.0
+_REPLICATE_SECONDS = 1.25
+_LEG_SECONDS = 0.03
+_LEG_CALLS = 3
+_LEAD_SECONDS = 0.003
+_FEWEST_CALLS = 20
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One worker's turn.
+
+    Attributes:
+        seconds: How long it lasts.
+        calls: The least calls it makes, even if that takes longer.
+        lead_seconds: How long it calls before timing begins: the first calls after a pause are
+            slower, and a pause is another thing to measure.
+    """
+
+    seconds: float
+    calls: int
+    lead_seconds: float = _LEAD_SECONDS
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured.
+
+    A replicate opens every variant in a fresh process, and the first variant in two. While all are
+    alive, blocks of four legs compare the first variant with each other one and with itself.
+
+    Attributes:
+        duration_seconds: How long blocks are measured in all; openings and warm-ups come on top.
+            None where the number of blocks is given.
+        replicates: How often everything is opened anew.
+        leg: One turn.
+        blocks: Blocks of each comparison in each replicate; None for as many as the time allows.
+        warmup_runs: Runs before measuring begins; None to find where the times are steady.
+        cold_start: Report how long the processes took from nothing to their first answer.
+    """
+
+    duration_seconds: float | None
+    replicates: int
+    leg: Leg
+    blocks: int | None
+    warmup_runs: int | None
+    cold_start: bool = True
+
+    @property
+    def slot_seconds(self) -> float:
+        """Time for the blocks of one replicate."""
+        return (self.duration_seconds or math.inf) / self.replicates
+
+
+def make_plan(
+    duration: float | None = None, iterations: int | None = None, warmup: int | None = None
+) -> Plan:
+    """Decide how much to measure.
+
+    Args:
+        duration: Seconds of measuring in all.
+        iterations: Timed calls of each variant, at least, in place of a duration.
+        warmup: Runs of each session before measuring; found where left out.
+
+    Raises:
+        InputError: Both a duration and iterations are given, or one of the numbers cannot be.
+    """
+    if duration is not None and iterations is not None:
+        raise InputError("--duration and --iterations exclude one another.", "Give one of them.")
+    for name, value, least in (("iterations", iterations, 1), ("warmup", warmup, 0)):
+        if value is not None and value < least:
+            raise InputError(f"--{name} {value} is too few.", f"Use {least} or more.")
+    seconds = DURATION_SECONDS if duration is None else duration
+    if not 0 < seconds < math.inf:
+        raise InputError(f"A duration of {seconds:g} s cannot be measured.", "Use more than 0.")
+    if iterations is not None:
+        return _by_calls(iterations, warmup)
+    replicates = min(20, max(2, math.ceil(seconds / _REPLICATE_SECONDS)))
+    return Plan(seconds, replicates, Leg(_LEG_SECONDS, _LEG_CALLS), None, warmup)
+
+
+def _by_calls(iterations: int, warmup: int | None) -> Plan:
+    replicates = 4 if iterations >= 4 * _FEWEST_CALLS else 2
+    each = -(-iterations // replicates)
+    blocks = min(4, max(1, each // _FEWEST_CALLS))
+    leg = Leg(0.0, -(-each // (2 * blocks)))
+    return Plan(None, replicates, leg, blocks, warmup)

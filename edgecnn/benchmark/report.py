@@ -1,0 +1,268 @@
+"""What a bench found: a row for each variant, the comparisons, and whether it is valid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, median
+
+from edgecnn.benchmark.estimate import (
+    FEWEST_BLOCKS,
+    FEWEST_REPLICATES,
+    LatencyComparison,
+    compare,
+    log_ratio,
+    noise_floor,
+)
+from edgecnn.benchmark.plan import Plan
+from edgecnn.benchmark.samples import Samples, SessionRecord
+from edgecnn.spec import Precision
+from edgecnn.stats import percentile
+
+LARGEST_FLOOR = 0.10
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """From nothing to the first answer in a fresh process; medians, in seconds.
+
+    Attributes:
+        start_seconds: Python and edgecnn up in a new process.
+        import_seconds: The runtime's adapter and engine imported.
+        load_seconds: The session made from the file.
+        first_run_seconds: The first run.
+        total_seconds: All four; the median of the sums.
+        processes: How many processes were started.
+    """
+
+    start_seconds: float
+    import_seconds: float
+    load_seconds: float
+    first_run_seconds: float
+    total_seconds: float
+    processes: int
+
+
+@dataclass(frozen=True)
+class VariantLatency:
+    """What was measured of one variant; times in seconds, None where too little was measured.
+
+    Attributes:
+        variant: Its name.
+        precision: Its precision.
+        calls: Timed calls in the steady state.
+        median_seconds: Median.
+        minimum_seconds: Smallest.
+        p90_seconds: 90th percentile; 29 calls support it.
+        p95_seconds: 95th percentile; 59 calls.
+        p99_seconds: 99th percentile; 299 calls.
+        p999_seconds: 99.9th percentile; 2,995 calls.
+        images_per_second: Images over the time spent in calls.
+        checks_seconds: What edgecnn's own checks add to a call of `CheckedSession.run`.
+        resident_bytes: Memory of the worker's whole process after its runs; Python, the engine and
+            the model together; 0 if unknown.
+        peak_bytes: The most that ever was resident; 0 if unknown.
+        size_bytes: Size of the variant's files.
+        warmup_runs: Runs before measuring began; median over the sessions.
+        cold_start: From nothing to the first answer.
+        failure: Why it could not be measured to the end; empty if it could.
+    """
+
+    variant: str
+    precision: Precision
+    calls: int
+    median_seconds: float | None
+    minimum_seconds: float | None
+    p90_seconds: float | None
+    p95_seconds: float | None
+    p99_seconds: float | None
+    p999_seconds: float | None
+    images_per_second: float | None
+    checks_seconds: float | None
+    resident_bytes: int
+    peak_bytes: int
+    size_bytes: int
+    warmup_runs: int
+    cold_start: ColdStart | None
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What was measured with.
+
+    Attributes:
+        runtime: The runtime.
+        provider: Where it computed, as it reports itself.
+        threads: Threads within an operator.
+        versions: Versions of the packages that the runtime used.
+        batch_size: Images in one call.
+        images: Which images were used.
+    """
+
+    runtime: str
+    provider: str
+    threads: int
+    versions: dict[str, str]
+    batch_size: int
+    images: str
+
+
+@dataclass(frozen=True)
+class BenchReport:
+    """What a bench found.
+
+    Attributes:
+        setup: What was measured with.
+        plan: How much was to be measured.
+        variants: A row for each variant, the one compared with first.
+        comparisons: The first variant with each other one.
+        noise_floor: Largest false difference of the first variant from itself, as a share; None if
+            that was not measured.
+        valid: The figures may be believed.
+        reasons: Why not.
+        interrupted: It was stopped before the plan was fulfilled.
+        samples: Everything that was measured, raw.
+    """
+
+    setup: Setup
+    plan: Plan
+    variants: tuple[VariantLatency, ...]
+    comparisons: tuple[LatencyComparison, ...]
+    noise_floor: float | None
+    valid: bool
+    reasons: tuple[str, ...]
+    interrupted: bool
+    samples: Samples
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a variant without measuring it."""
+
+    name: str
+    precision: Precision
+    size_bytes: int
+
+
+def latency(what: Measured, samples: Samples, batch_size: int) -> VariantLatency:
+    """Sum up one variant."""
+    times = [time / 1e9 for time in samples.times_ns(what.name)]
+    sessions = [record for record in samples.sessions if record.variant == what.name]
+    finished = [record for record in sessions if record.resident_bytes]
+    return VariantLatency(
+        variant=what.name,
+        precision=what.precision,
+        calls=len(times),
+        median_seconds=median(times) if times else None,
+        minimum_seconds=min(times, default=None),
+        p90_seconds=percentile(times, 0.9),
+        p95_seconds=percentile(times, 0.95),
+        p99_seconds=percentile(times, 0.99),
+        p999_seconds=percentile(times, 0.999),
+        images_per_second=batch_size / fmean(times) if times else None,
+        checks_seconds=_checks_seconds(what.name, samples),
+        resident_bytes=_middle([record.resident_bytes for record in finished]),
+        peak_bytes=_middle([record.peak_bytes for record in finished]),
+        size_bytes=what.size_bytes,
+        warmup_runs=_middle([record.warmup.runs for record in sessions]),
+        cold_start=cold_start(sessions),
+        failure=next((f.problem for f in samples.failures if f.variant == what.name), ""),
+    )
+
+
+def cold_start(sessions: Sequence[SessionRecord]) -> ColdStart | None:
+    """Give the medians of the sessions' beginnings; None if there were no sessions."""
+    if not sessions:
+        return None
+    start = [one.start_seconds for one in sessions]
+    imported = [one.import_seconds for one in sessions]
+    load = [one.load_seconds for one in sessions]
+    first_run = [one.first_run_seconds for one in sessions]
+    total = map(sum, zip(start, imported, load, first_run, strict=True))
+    return ColdStart(
+        start_seconds=median(start),
+        import_seconds=median(imported),
+        load_seconds=median(load),
+        first_run_seconds=median(first_run),
+        total_seconds=median(total),
+        processes=len(sessions),
+    )
+
+
+def comparisons(samples: Samples, rows: Sequence[VariantLatency]) -> list[LatencyComparison]:
+    """Compare the first variant with each other one, where blocks were measured."""
+    first, *others = rows
+    null = self_ratios(samples, first.variant)
+    found = []
+    for other in others:
+        blocks = samples.pairs(first.variant, other.variant)
+        if blocks and null and first.median_seconds and other.median_seconds:
+            medians = (first.median_seconds, other.median_seconds)
+            found.append(compare(first.variant, other.variant, medians, blocks, null))
+    return found
+
+
+def self_ratios(samples: Samples, first: str) -> list[list[float]]:
+    """Give the log ratios of the first variant with itself, by replicate."""
+    return [[log_ratio(block) for block in own] for own in samples.pairs(first, first)]
+
+
+def doubts(samples: Samples, first: str, *, interrupted: bool) -> list[str]:
+    """Say why the figures may not be believed; nothing if they may."""
+    null = self_ratios(samples, first)
+    pairs = {(block.first, block.second) for block in samples.blocks}
+    counts = [samples.pairs(*pair) for pair in sorted(pairs)]
+    found = ["it was interrupted"] if interrupted else []
+    found += [f"{failure.variant} failed" for failure in samples.failures]
+    if null and noise_floor(null) > LARGEST_FLOOR:
+        found.append(
+            f"the noise floor is {100 * noise_floor(null):.0f} %, above {100 * LARGEST_FLOOR:.0f} %"
+        )
+    if min((sum(map(len, own)) for own in counts), default=0) < FEWEST_BLOCKS:
+        found.append(f"fewer than {FEWEST_BLOCKS} blocks of each comparison")
+    if min(map(len, counts), default=0) < FEWEST_REPLICATES:
+        found.append(f"fewer than {FEWEST_REPLICATES} replicates")
+    unsteady = {one.variant for one in samples.sessions if one.warmup.steady is False}
+    found += [f"{name} was not steady when measuring began" for name in sorted(unsteady)]
+    if not all(block.idle for block in samples.blocks):
+        found.append("a worker kept using the CPU after its turn")
+    return found
+
+
+def sum_up(
+    samples: Samples,
+    measured: Sequence[Measured],
+    setup: Setup,
+    plan: Plan,
+    *,
+    interrupted: bool = False,
+) -> BenchReport:
+    """Make a report of what was measured so far."""
+    rows = [latency(what, samples, setup.batch_size) for what in measured]
+    if not plan.cold_start:
+        rows = [replace(row, cold_start=None) for row in rows]
+    null = self_ratios(samples, measured[0].name)
+    reasons = doubts(samples, measured[0].name, interrupted=interrupted)
+    return BenchReport(
+        setup=setup,
+        plan=plan,
+        variants=tuple(rows),
+        comparisons=tuple(comparisons(samples, rows)),
+        noise_floor=noise_floor(null) if null else None,
+        valid=not reasons,
+        reasons=tuple(reasons),
+        interrupted=interrupted,
+        samples=samples,
+    )
+
+
+def _checks_seconds(name: str, samples: Samples) -> float | None:
+    for checks in samples.checks:
+        if checks.variant == name:
+            return (median(checks.checked_ns) - median(checks.bare_ns)) / 1e9
+    return None
+
+
+def _middle(values: Sequence[int]) -> int:
+    return int(median(values)) if values else 0

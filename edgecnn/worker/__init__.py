@@ -1,0 +1,14 @@
+"""The worker: a process of its own that holds one session and times it.
+
+What is measured runs there, alone. If the engine crashes, hangs or eats the memory, the worker
+ends and this process is told so; if this process ends, so does the worker. Between two requests a
+worker waits without using the CPU, so that several can be alive side by side and take turns.
+
+`handle` is the side of the process that asks, `serving` the worker's own, `messages` what passes
+between them.
+"""
+
+from edgecnn.worker.handle import LIMIT_SECONDS, Worker
+from edgecnn.worker.messages import Opened, Timed, Usage
+
+__all__ = ["LIMIT_SECONDS", "Opened", "Timed", "Usage", "Worker"]

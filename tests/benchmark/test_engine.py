@@ -1,0 +1,167 @@
+"""The engine with real workers: whatever happens in one of them, the others go on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgecnn.benchmark import bench, compare_latency
+from edgecnn.benchmark.engine import is_steady
+from edgecnn.bundle import Bundle
+from edgecnn.errors import BundleError, InputError, RuntimeCrashed
+from edgecnn.reports import Report
+
+TROUBLED = str(Path(__file__).parents[1] / "runtimes" / "troubled")
+MakeBundle = Callable[..., Bundle]
+
+
+def troubled(make_bundle: MakeBundle, **settings: dict[str, str]) -> Bundle:
+    """Make a bundle whose variants bring their trouble with them."""
+    slow = {"delay": "0.001"}
+    names = ("fp32", "int8")
+    changes = {name: {"settings": slow | settings.get(name, {})} for name in names}
+    return make_bundle(changes=changes)
+
+
+def measure(bundle: Bundle, **arguments: Any) -> Any:
+    return bench(bundle, runtime=TROUBLED, threads=1, iterations=24, warmup=2, **arguments)
+
+
+def test_every_variant_is_measured_and_compared(make_bundle: MakeBundle) -> None:
+    kept: list[Report] = []
+    told: list[float] = []
+    report = measure(
+        troubled(make_bundle, int8={"delay": "0.003"}),
+        keep=kept.append,
+        progress=lambda text, share: told.append(share),
+    )
+    fp32, int8 = report.variants
+    assert fp32.calls == 3 * int8.calls >= 3 * 24
+    assert fp32.minimum_seconds > 0.001
+    assert int8.minimum_seconds > 0.003
+    assert [(one.first, one.second) for one in report.comparisons] == [("fp32", "int8")]
+    assert report.comparisons[0].ratio > 1.5
+    assert [(s.variant, s.repeat) for s in report.samples.sessions[:3]] == [
+        ("fp32", False),
+        ("fp32", True),
+        ("int8", False),
+    ]
+    assert all(session.warmup.runs == 2 for session in report.samples.sessions)
+    assert min(row.resident_bytes for row in report.variants) > 1_000_000
+    assert report.setup.images == "8 golden images, in turn in 8 batches of 1"
+    assert kept[-1].body["interrupted"] is False
+    assert set(kept[-1].measured) == {"fp32.onnx", "int8.onnx"}
+    assert sorted(told) == told
+    assert told[0] == 0
+
+
+@pytest.mark.parametrize(("what", "when"), [("segfault", "run"), ("raise", "open")])
+def test_a_crash_is_a_row_in_the_table(make_bundle: MakeBundle, what: str, when: str) -> None:
+    bundle = troubled(make_bundle, int8={"what": what, "when": when, "after": "8"})
+    report = measure(bundle)
+    fp32, int8 = report.variants
+    assert fp32.calls >= 24
+    assert fp32.failure == ""
+    assert int8.failure
+    assert "int8 failed" in report.reasons
+    assert not report.valid
+
+
+def test_if_the_first_crashes_the_others_are_measured(make_bundle: MakeBundle) -> None:
+    report = measure(troubled(make_bundle, fp32={"what": "segfault", "after": "8"}))
+    assert "SIGSEGV" in report.variants[0].failure
+    assert report.variants[1].calls >= 24
+    assert report.comparisons == ()
+
+
+def test_if_all_crash_so_does_the_bench(make_bundle: MakeBundle) -> None:
+    trouble = {"what": "abort", "when": "open"}
+    bundle = troubled(make_bundle, fp32=trouble, int8=trouble)
+    with pytest.raises(RuntimeCrashed, match="SIGABRT"):
+        measure(bundle)
+
+
+def test_one_variant_has_a_noise_floor_too(make_bundle: MakeBundle) -> None:
+    report = measure(troubled(make_bundle), variants=["int8"], batch_size=5, cold_start=False)
+    (row,) = report.variants
+    assert row.images_per_second < 5 / 0.001
+    assert row.cold_start is None
+    assert report.noise_floor is not None
+    assert report.setup.images == "30 golden images, in turn in 6 batches of 5"
+
+
+def test_time_bounds_it(make_bundle: MakeBundle) -> None:
+    report = bench(troubled(make_bundle), runtime=TROUBLED, variants=["fp32"], duration=0.2)
+    assert report.plan.replicates == 2
+    blocks = report.samples.pairs("fp32", "fp32")
+    assert [len(own) >= 1 for own in blocks] == [True, True]
+    assert all(session.warmup.runs >= 9 for session in report.samples.sessions)
+
+
+def test_without_golden_images_random_ones_are_used_and_so_called(make_bundle: MakeBundle) -> None:
+    bundle = troubled(make_bundle)
+    files = {name: file for name, file in bundle.files.items() if name != "golden.npz"}
+    from dataclasses import replace
+
+    bare = replace(bundle, manifest=replace(bundle.manifest, files=files))
+    assert "random images" in measure(bare, variants=["fp32"]).setup.images
+
+
+def test_two_variants_alone(make_bundle: MakeBundle) -> None:
+    bundle = troubled(make_bundle, int8={"delay": "0.004"})
+    images = np.zeros((4, 8, 8, 3), np.uint8)
+    contract = bundle.manifest.contract
+    first, second = bundle.locate("fp32"), bundle.locate("int8")
+    found = compare_latency(first, second, images, contract, runtime=TROUBLED, seconds=0.3)
+    assert (found.first, found.second) == ("fp32", "int8")
+    assert found.ratio > 1.5
+    with pytest.raises(InputError, match="Both variants are called 'fp32'"):
+        compare_latency(first, first, images, contract)
+
+
+def test_a_crash_of_one_of_two_is_an_error(make_bundle: MakeBundle) -> None:
+    bundle = troubled(make_bundle, int8={"what": "abort", "when": "open"})
+    images = np.zeros((4, 8, 8, 3), np.uint8)
+    with pytest.raises(RuntimeCrashed, match="'int8' crashed"):
+        compare_latency(
+            bundle.locate("fp32"),
+            bundle.locate("int8"),
+            images,
+            bundle.manifest.contract,
+            runtime=TROUBLED,
+            seconds=0.1,
+        )
+
+
+def test_what_cannot_be_measured_is_refused(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle(changes={"int8": {"batch": 1}})
+    with pytest.raises(InputError, match="named twice"):
+        bench(bundle, variants=["fp32", "fp32"])
+    with pytest.raises(BundleError, match="no variant 'fp16'"):
+        bench(bundle, variants=["fp16"])
+    with pytest.raises(InputError, match="takes batches of 1, not 4"):
+        bench(bundle, batch_size=4)
+    with pytest.raises(InputError, match="holds no image"):
+        bench(bundle, batch_size=0)
+    with pytest.raises(BundleError, match="no variant to measure"):
+        bench(make_bundle("empty", variants=()))
+
+
+@pytest.mark.parametrize(
+    ("medians", "steady"),
+    [
+        ([], False),
+        ([1.0, 1.0], False),
+        ([1.0, 1.0, 1.0], True),
+        ([9.0, 1.0, 1.04, 1.01], True),
+        ([1.0, 1.1, 1.0], False),
+        ([1.04, 1.02, 1.0], False),
+        ([1.0, 1.02, 1.04], True),
+    ],
+)
+def test_steady_is_level_and_no_longer_falling(medians: list[float], steady: bool) -> None:
+    assert is_steady(medians) is steady
