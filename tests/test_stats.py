@@ -35,6 +35,17 @@ def test_wilson_published(successes: int, n: int, low: float, high: float) -> No
     assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
 
 
+@given(st.integers(1, 10**6).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_holds_the_estimate(counts: tuple[int, int]) -> None:
+    successes, n = counts
+    interval = wilson(successes, n)
+    assert 0 <= interval.low <= interval.estimate <= interval.high <= 1
+    assert (interval.low == 0) == (successes == 0)
+    assert (interval.high == 1) == (successes == n)
+    mirrored = wilson(n - successes, n)
+    assert mirrored.low == pytest.approx(1 - interval.high, abs=1e-12)
+
+
 @pytest.mark.parametrize(
     ("b", "c", "n", "low", "high"),
     [

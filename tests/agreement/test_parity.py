@@ -304,7 +304,8 @@ def test_two_files_on_random_inputs(tiny_net: TinyNet, tmp_path: Path) -> None:
     found = edgecnn.parity(one, against=same, seed=3)
     assert (found.inputs, found.seed, found.images) == ("random inputs", 3, 8)
     assert outcomes(found) == [("one.onnx", "same.onnx", "pass")]
-    assert outcomes(edgecnn.parity(same, against=one)) == [("same.onnx", "one.onnx", "pass")]
+    back = edgecnn.parity(same, against=one)
+    assert (outcomes(back), back.images) == ([("same.onnx", "one.onnx", "pass")], 8)
     assert outcomes(edgecnn.parity(one, against=other)) == [("one.onnx", "other.onnx", "fail")]
     assert edgecnn.parity(one, against=other, atol=0.5).verdict.outcome == "pass"
 
@@ -328,6 +329,53 @@ def test_files_without_a_common_ground(tiny_net: TinyNet, tmp_path: Path) -> Non
         edgecnn.parity(tmp_path / "missing.onnx", against=pixels)
     with pytest.raises(BundleError, match="does not exist"):
         edgecnn.parity(tmp_path / "missing")
+
+
+def identity(path: Path, dtype: str, shape: list[int | str]) -> Path:
+    from onnx import helper
+
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "identity",
+        [helper.make_tensor_value_info("x", kind, shape)],
+        [helper.make_tensor_value_info("y", kind, shape)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    return write(path, model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape"), [("uint8", ["N", 4]), ("float32", ["N", 5]), ("float32", ["N", 4, 1])]
+)
+def test_inputs_of_one_name_must_be_alike(
+    tmp_path: Path, dtype: str, shape: list[int | str]
+) -> None:
+    one = identity(tmp_path / "one.onnx", "float32", ["N", 4])
+    other = identity(tmp_path / "other.onnx", dtype, shape)
+    with pytest.raises(InputError, match=r"other\.onnx takes x: .* not what the other file takes"):
+        edgecnn.parity(one, against=other)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "bool", "float16", "float64"])
+def test_inputs_of_every_type_are_drawn(tmp_path: Path, dtype: str) -> None:
+    file = identity(tmp_path / "one.onnx", dtype, ["N", 4])
+    found = edgecnn.parity(file, against=file)
+    assert (found.verdict.outcome, found.comparisons[0].worst) == ("pass", ())
+
+
+def test_a_file_that_takes_other_batches(tmp_path: Path) -> None:
+    three = identity(tmp_path / "three.onnx", "float32", [3, 4])
+    two = identity(tmp_path / "two.onnx", "float32", [2, 4])
+    assert edgecnn.parity(three, against=three).images == 3
+    with pytest.raises(InputError, match="3 inputs do not fill batches of 2"):
+        edgecnn.parity(three, against=two)
+
+
+def test_open_sizes_cannot_be_drawn(tmp_path: Path) -> None:
+    file = identity(tmp_path / "open.onnx", "float32", ["N", 3, "H", "W"])
+    with pytest.raises(InputError, match="leaves H, W open"):
+        edgecnn.parity(file, against=file)
 
 
 def test_saved_outputs(make_bundle: MakeBundle, tiny_net: TinyNet, tmp_path: Path) -> None:
