@@ -277,8 +277,8 @@ def open_on(
 
 def normalise_provider(name: str) -> str:
     """Give a provider's short name: `CUDAExecutionProvider` and `CUDA` are `cuda`."""
-    short = name.removesuffix("ExecutionProvider").lower()
-    return {"tensorrt": "tensorrt", "trt": "tensorrt", "dml": "directml"}.get(short, short)
+    short = name.lower().removesuffix("executionprovider")
+    return {"trt": "tensorrt", "dml": "directml"}.get(short, short)
 
 
 def plain_file(path: str) -> Variant:
@@ -319,7 +319,7 @@ def _check_input(spec: TensorSpec, value: Any) -> None:
 
     if not isinstance(value, np.ndarray):
         raise InputError(f"Input {spec} was given a {type(value).__name__}.", "Give a NumPy array.")
-    if value.dtype != np.dtype(spec.dtype) or not value.dtype.isnative:
+    if value.dtype != np.dtype(spec.dtype):  # a foreign byte order differs too
         raise InputError(
             f"Input {spec} was given {value.dtype.str} ({value.dtype}).",
             f"Convert it with `.astype('{spec.dtype}')`.",

@@ -74,17 +74,22 @@ MANY_OUTPUTS = (
 
 
 def many() -> ModelProto:
-    """Give a graph of many inputs, outputs and element types; some outputs are inputs."""
+    """Give a graph of many inputs, outputs and element types; some outputs share memory
+    with inputs and constants where an engine does not take care."""
     nodes = [
         helper.make_node("Mul", ["a", "gain"], ["scaled"]),
-        helper.make_node("Identity", ["a"], ["same"]),
+        helper.make_node("Reshape", ["a", "rows"], ["same"]),
         helper.make_node("Add", ["b", "b"], ["twice"]),
         helper.make_node("Identity", ["c"], ["bytes"]),
         helper.make_node("Cast", ["scaled"], ["wide"], to=TensorProto.DOUBLE),
         helper.make_node("Not", ["flag"], ["opposite"]),
-        helper.make_node("Identity", ["constant"], ["fixed"]),
+        helper.make_node("Reshape", ["constant", "pair"], ["fixed"]),
     ]
-    constants: Arrays = {"constant": np.array([1, 2], np.float32)}
+    constants: Arrays = {
+        "constant": np.array([1, 2], np.float32),
+        "rows": np.array([-1, 3]),
+        "pair": np.array([2]),
+    }
     return model(nodes, MANY_INPUTS, MANY_OUTPUTS, constants)
 
 

@@ -195,7 +195,7 @@ def test_wrong_files_are_refused(
     assert capfd.readouterr() == ("", "")
 
 
-def test_failure_in_a_run(place: Place, tmp_path: Path) -> None:
+def test_failure_in_a_run(place: Place, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     shape = {"shape": np.array([2, 3])}
     inputs, outputs = TensorSpec("x", "float32", ("N",)), TensorSpec("y", "float32", (2, 3))
     node = helper.make_node("Reshape", ["x", "shape"], ["y"])
@@ -204,6 +204,7 @@ def test_failure_in_a_run(place: Place, tmp_path: Path) -> None:
         with pytest.raises(RuntimeCrashed) as crash:
             session.run({"x": np.zeros(5, np.float32)})
         assert "\n" not in str(crash.value)
+        assert capfd.readouterr() == ("", "")
         assert session.run({"x": np.zeros(6, np.float32)})["y"].shape == (2, 3)
 
 

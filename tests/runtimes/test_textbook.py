@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -18,7 +18,10 @@ from tests.runtimes import graphs
 from tests.runtimes.conftest import Place
 
 quickly = settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=20,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 rims = st.tuples(st.integers(0, 2), st.integers(0, 2))
@@ -98,6 +101,7 @@ shapes = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(3, 8), st.i
 
 @quickly
 @given(shape=shapes, window=windows(), seed=seeds)
+@example(shape=(1, 1, 3, 3), window=((1, 2), (1, 1), (0, 1)), seed=0)  # onnx 1.23 errs
 def test_max_pool(answer: Answer, shape: tuple[int, ...], window: Any, seed: int) -> None:
     x, (kernel, stride, pads) = _random(shape, seed), window
     found = answer("MaxPool", {"x": x}, kernel_shape=kernel, strides=stride, pads=pads * 2)
