@@ -101,25 +101,27 @@ def compare_latency(
     provider: str | None = None,
     threads: int | None = None,
     options: Options | None = None,
+    batch_size: int = 1,
     seconds: float = 3.0,
     progress: Progress | None = None,
 ) -> LatencyComparison:
-    """Compare the latency of two variants at batch 1, as `bench` does.
+    """Compare the latency of two variants, as `bench` does.
 
     Args:
         first: The located variant to compare with.
         second: The located variant to compare.
-        images: uint8 [N, height, width, channels]; the first 8 are used.
+        images: uint8 [N, height, width, channels]; the first 8 batches are used.
         contract: How pictures become input.
         runtime: Name or path of the runtime.
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator; by default the cores that this process may use.
         options: The runtime's own options.
+        batch_size: Images in one call.
         seconds: How long to measure; openings and warm-ups, about 4 s, come on top.
         progress: Called with a line of text and the share (0 to 1) that is done.
 
     Raises:
-        InputError: The two have the same name, or do not take a batch of 1.
+        InputError: The two have the same name, or do not take this batch size.
         UnavailableError: The runtime or provider is not to be had here.
         RuntimeCrashed: One of the two crashed or hung.
     """
@@ -129,7 +131,7 @@ def compare_latency(
         variants=(first, second),
         contract=contract,
         images=Images(images, "images"),
-        batch_size=1,
+        batch_size=batch_size,
         place=Place(runtime, provider, threads, options),
         plan=make_plan(seconds),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,31 +12,13 @@ from torch import nn
 
 from edgecnn.agreement import derived_atol
 from edgecnn.errors import EdgeCNNError, ModelError
+from edgecnn.exporting.report import Proof
 from edgecnn.predictor import Predictor, normalise
 from edgecnn.runtime import open_session
 from edgecnn.spec import InputContract, Variant
 
 BATCHES = (1, 2, 3, 7)
 _IMAGES_AT_ONCE = 8
-
-
-@dataclass(frozen=True)
-class Proof:
-    """How closely a file agrees with torch in float64 on real images.
-
-    Attributes:
-        images: Images that were run.
-        batches: The batch sizes at which all of them were run.
-        largest_error: Largest absolute difference of an output.
-        allowed_error: 16 times what torch itself errs by in float32.
-        atol: 16 times the largest error: what `edgecnn parity` allows the file from now on.
-    """
-
-    images: int
-    batches: tuple[int, ...]
-    largest_error: float
-    allowed_error: float
-    atol: float
 
 
 def exact_outputs(

@@ -3,65 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from edgecnn import extras
+from edgecnn import extras, quantization
 from edgecnn.bundle import GOLDEN, WEIGHTS, Bundle, extend, open_bundle
+from edgecnn.data import Dataset, balanced
 from edgecnn.disk import temporary_file
-from edgecnn.errors import InputError, ModelError
+from edgecnn.errors import BundleError, DataError, InputError, ModelError
+from edgecnn.evaluation import bundle_data
+from edgecnn.exporting.report import ExportReport
 from edgecnn.golden import Golden, golden, make_expected, make_golden
 from edgecnn.graph.clean import to_bytes
 from edgecnn.graph.prefix import put_preprocessing_in_front
 from edgecnn.records import sha256
+from edgecnn.runtime import check_available
 from edgecnn.spec import InputContract, Tolerance, Variant
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     from torch import nn
 
-    from edgecnn.exporting.proof import Proof
 
 Progress = Callable[[str, float], None]
 
 GOLDEN_IMAGES = 32
 OPSET = 18
-
-
-@dataclass(frozen=True)
-class ExportReport:
-    """What was exported, and the proof that it is right.
-
-    Attributes:
-        bundle: The bundle's folder.
-        variant: Name of the variant.
-        file: The file's name in the bundle.
-        sha256: Its digest.
-        size: Its size in bytes.
-        opset: Version of ONNX's operators in it.
-        ir_version: Version of ONNX's format.
-        preprocessing: It takes uint8 NHWC pixels; otherwise float32 NCHW.
-        batch: `dynamic`, or the one batch size it takes.
-        operators: Its operators in all.
-        proof: How closely it agrees with torch in float64.
-        golden_written: The bundle had no golden vectors, and has them now.
-        stale: Variants that must be made anew because this one changed.
-    """
-
-    bundle: str
-    variant: str
-    file: str
-    sha256: str
-    size: int
-    opset: int
-    ir_version: int
-    preprocessing: bool
-    batch: Literal["dynamic"] | int
-    operators: int
-    proof: Proof
-    golden_written: bool
-    stale: tuple[str, ...]
 
 
 def export(
@@ -70,7 +38,13 @@ def export(
     opset: int = OPSET,
     preprocessing: bool = True,
     batch_size: int | None = None,
-    data: str | Path | None = None,
+    quantize: bool = False,
+    calibration_samples: int | None = None,
+    max_drop: float | None = None,
+    data: Dataset | str | Path | None = None,
+    data_dir: Path | None = None,
+    threads: int | None = None,
+    note: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Export a bundle's net to ONNX as a variant of the bundle, proved before it is named.
@@ -83,8 +57,15 @@ def export(
         opset: Version of ONNX's operators, 17 to 23.
         preprocessing: Take uint8 pixels [N, H, W, C]; otherwise float32 [N, C, H, W].
         batch_size: A fixed batch; by default it is open.
-        data: Where the golden images come from, if the bundle has none yet; its own data by
-            default.
+        quantize: Make an int8 variant of it, too; the other arguments are those of
+            `edgecnn.quantize`.
+        calibration_samples: Images that set the ranges of int8.
+        max_drop: Largest loss of accuracy allowed to int8.
+        data: Other data than the bundle's own, or its source: for the golden images, if the
+            bundle has none yet, and to quantize.
+        data_dir: Folder for downloaded data.
+        threads: Threads of the sessions in which int8 is measured.
+        note: Called with sentences that people should read.
         progress: Called with what is done and the share (0 to 1) that is behind.
 
     Raises:
@@ -93,20 +74,39 @@ def export(
         BundleError: The bundle is damaged or written by another process.
         UnavailableError: A package is missing.
     """
-    _check(opset, batch_size)
+    _check(opset, batch_size, quantize=quantize, only_int8=(calibration_samples, max_drop))
     extras.require("`edgecnn export`", "torch", "onnxscript", "safetensors", "onnx", "onnx_ir")
+    check_available("ort", "cpu")
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    tell = progress or _ignore
-    contract = opened.manifest.contract
-    tell("Loading the net", 0.0)
+    tell = _part(progress or _ignore, 0.0, 0.4 if quantize else 1.0)
     net = _finite_net(opened)
+    needed = quantize or GOLDEN not in opened.files
+    if needed and not isinstance(data, Dataset):
+        tell("Loading data", 0.0)
+        data = bundle_data(opened, data, data_dir=data_dir)
+    if data is not None and not needed and note:
+        note(f"{opened.folder} has its golden vectors already, so the data is not read.")
     tell("Computing golden outputs in float64", 0.1)
     vectors = _golden(opened, net, data)
-    tell("Exporting", 0.3)
+    tell("Exporting", 0.2)
+    contract = opened.manifest.contract
     model = _model(net, contract, opset, preprocessing=preprocessing, batch_size=batch_size)
     variant = _variant(opened, opset, preprocessing=preprocessing, batch_size=batch_size)
     tell("Checking the file against torch", 0.8)
-    return _prove_and_write(opened, net, vectors, model, variant)
+    report, opened = _prove_and_write(opened, net, vectors, model, variant)
+    if not quantize:
+        return report
+    int8 = quantization.quantize(
+        opened,
+        variant=variant.name,
+        calibration_samples=calibration_samples,
+        max_drop=max_drop,
+        data=data,
+        threads=threads,
+        note=note,
+        progress=_part(progress or _ignore, 0.4, 1.0),
+    )
+    return replace(report, stale=_stale(open_bundle(opened.folder)), int8=int8)
 
 
 def variant_name(*, preprocessing: bool = True, batch_size: int | None = None) -> str:
@@ -115,11 +115,17 @@ def variant_name(*, preprocessing: bool = True, batch_size: int | None = None) -
     return f"fp32{layout}{f'-b{batch_size}' if batch_size else ''}"
 
 
-def _check(opset: int, batch_size: int | None) -> None:
+def _check(
+    opset: int, batch_size: int | None, *, quantize: bool, only_int8: tuple[object, ...]
+) -> None:
     if not 17 <= opset <= 23:
         raise InputError(f"Opset {opset} cannot be written.", "Use --opset 17 to 23.")
     if batch_size is not None and batch_size < 1:
         raise InputError(f"A batch of {batch_size} holds no image.", "Use --batch-size 1 or more.")
+    if any(value is not None for value in only_int8) and not quantize:
+        raise InputError(
+            "--calibration-samples and --max-drop are about int8.", "Add --quantize to make it."
+        )
 
 
 def _finite_net(bundle: Bundle) -> nn.Module:
@@ -137,16 +143,20 @@ def _finite_net(bundle: Bundle) -> nn.Module:
     return net
 
 
-def _golden(bundle: Bundle, net: nn.Module, data: str | Path | None) -> Golden:
+def _golden(bundle: Bundle, net: nn.Module, data: object) -> Golden:
     import numpy as np
 
-    from edgecnn.data import balanced
-    from edgecnn.evaluation import bundle_data
     from edgecnn.exporting.proof import allowed_error, exact_outputs
 
     contract = bundle.manifest.contract
     if GOLDEN not in bundle.files:
-        test = bundle_data(bundle, data).test
+        assert isinstance(data, Dataset), "loaded where golden vectors are missing"
+        test = data.test
+        if not len(test):
+            raise DataError(
+                f"The test split of {data.source} is empty, so there are no golden images.",
+                "Name other data with --data.",
+            )
         chosen = test.take(balanced(test, GOLDEN_IMAGES))
         return Golden(chosen.images, chosen.labels, exact_outputs(net, contract, chosen.images))
     kept = golden(bundle)
@@ -199,7 +209,7 @@ def _variant(bundle: Bundle, opset: int, *, preprocessing: bool, batch_size: int
 
 def _prove_and_write(
     bundle: Bundle, net: nn.Module, vectors: Golden, model: ir.Model, variant: Variant
-) -> ExportReport:
+) -> tuple[ExportReport, Bundle]:
     from edgecnn.exporting.proof import allowed_error, prove
 
     contract, exact = bundle.manifest.contract, vectors.outputs
@@ -217,7 +227,7 @@ def _prove_and_write(
     if first:
         files[GOLDEN] = make_golden(vectors.images, vectors.labels, exact)
     after = extend(bundle, files, variant)
-    return ExportReport(
+    report = ExportReport(
         bundle=str(bundle.folder),
         variant=variant.name,
         file=variant.files[0],
@@ -232,11 +242,10 @@ def _prove_and_write(
         golden_written=first,
         stale=_stale(after),
     )
+    return report, after
 
 
 def _stale(bundle: Bundle) -> tuple[str, ...]:
-    from edgecnn.errors import BundleError
-
     stale = []
     for variant in bundle.manifest.variants:
         try:
@@ -244,6 +253,10 @@ def _stale(bundle: Bundle) -> tuple[str, ...]:
         except BundleError:
             stale.append(variant.name)
     return tuple(stale)
+
+
+def _part(tell: Progress, start: float, end: float) -> Progress:
+    return lambda what, share: tell(what, start + (end - start) * share)
 
 
 def _ignore(what: str, share: float) -> None:

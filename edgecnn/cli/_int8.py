@@ -1,0 +1,100 @@
+"""What `export` and `quantize` share: the options about int8, and how it is shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from edgecnn.cli._options import stop_unless_passed
+
+if TYPE_CHECKING:
+    from edgecnn.benchmark import LatencyComparison
+    from edgecnn.quantization import QuantizeReport
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def parse_points(text: str) -> float:
+    """Read a loss of accuracy in percentage points, such as `0.5pp`, as a share of 1.
+
+    Raises:
+        ValueError: It is not written so.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*pp", text.strip())
+    if found is None:
+        raise ValueError(f"'{text}' has no unit; write points, such as 0.5pp.")
+    return float(found[1]) / 100
+
+
+def int8_options(command: Command) -> Command:
+    """Add the options about quantizing: keywords of `edgecnn.quantize`."""
+    for option in (_max_drop_option, _calibration_option):
+        command = option(command)
+    return command
+
+
+def print_int8(report: QuantizeReport) -> None:
+    """Print fp32 beside int8, and whether int8 is worth having."""
+    from rich.markup import escape
+
+    from edgecnn.cli._show import microseconds, percent, size, table
+
+    fp32, int8, paired = report.fp32, report.int8, report.paired
+    interval = [f"{percent(s.accuracy.low)} to {percent(s.accuracy.high)}" for s in (fp32, int8)]
+    latency = report.latency
+    rows = [
+        ("accuracy", percent(fp32.accuracy.estimate), percent(int8.accuracy.estimate)),
+        ("  95 % interval", *interval),
+        ("same answer as fp32", "", percent(paired.same)),
+        ("size", size(fp32.size), size(int8.size)),
+        ("  ratio", "", f"{int8.size / fp32.size:.2f}"),
+        ("latency", microseconds(fp32.median_seconds), microseconds(int8.median_seconds)),
+        ("  ratio", "", _ratio(latency)),
+        ("  noise floor", "", f"{100 * latency.noise_floor:.1f} %"),
+    ]
+    table(
+        f"fp32 and int8 on {report.test_images:,} test images of {escape(report.data)}",
+        ("", escape(fp32.variant), escape(int8.variant)),
+        rows,
+    )
+    if report.tolerance.bit_exact:
+        click.echo(f"Every CPU gives the same answers with {int8.variant}, bit for bit.")
+    click.echo(f"Verdict: {report.verdict.outcome}: {' '.join(report.verdict.reasons)}")
+
+
+def stop_at_gate(report: QuantizeReport) -> None:
+    """Raise what `--max-drop` means for the exit code; nothing where it was not given."""
+    if report.gate is not None:
+        stop_unless_passed(
+            report.gate, f"Keep {report.fp32.variant}, allow a larger --max-drop, or test on more."
+        )
+
+
+def _ratio(latency: LatencyComparison) -> str:
+    high = "?" if latency.high is None else f"{latency.high:.2f}"
+    return f"{latency.ratio:.2f} ({latency.low:.2f} to {high})"
+
+
+def _points(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        return parse_points(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+_max_drop_option = click.option(
+    "--max-drop",
+    callback=_points,
+    metavar="POINTS",
+    help="Largest loss of accuracy allowed to int8, such as 0.5pp: exit code 1 beyond it.",
+)
+_calibration_option = click.option(
+    "--calibration-samples",
+    type=click.IntRange(min=1),
+    help="Training images that set the ranges of int8.  [default: 512]",
+)

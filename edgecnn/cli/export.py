@@ -1,0 +1,115 @@
+"""Export a net to ONNX, proved against torch, and to int8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecnn.cli._int8 import int8_options, print_int8, stop_at_gate
+from edgecnn.cli._options import (
+    bundle_argument,
+    data_dir_option,
+    data_option,
+    find_bundle,
+    json_option,
+    keep_report,
+    note,
+    print_report,
+    threads_option,
+)
+from edgecnn.cli._progress import progress_bar
+
+if TYPE_CHECKING:
+    from edgecnn.exporting import ExportReport
+
+
+@click.command()
+@bundle_argument
+@click.option("--quantize/--no-quantize", default=None, help="Make an int8 variant, too.")
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "int8"]),
+    help="The general form of --quantize, which is --precision int8.  [default: fp32]",
+)
+@click.option(
+    "--opset",
+    type=click.IntRange(17, 23),
+    default=18,
+    show_default=True,
+    help="Version of ONNX's operators.",
+)
+@click.option(
+    "--preprocessing/--no-preprocessing",
+    default=True,
+    show_default=True,
+    help="Take uint8 NHWC pixels, or float32 NCHW that is normalised already.",
+)
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), help="A fixed batch.  [default: an open one]"
+)
+@int8_options
+@data_option
+@data_dir_option
+@threads_option
+@json_option
+def command(
+    bundle: Path | None,
+    quantize: bool | None,
+    precision: str | None,
+    *,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Export a bundle's net to ONNX; with --quantize, to int8 as well.
+
+    The file must agree with torch in float64 on real images before it gets its name. The variant
+    is called fp32; without preprocessing fp32-nchw, with a fixed batch fp32-b1 and so on.
+    """
+    from edgecnn.exporting import export
+    from edgecnn.reports import make_report
+
+    to_int8 = _to_int8(quantize, precision)
+    opened = find_bundle(bundle)
+    with progress_bar(still=to_int8) as progress:
+        found = export(opened, quantize=to_int8, note=note, progress=progress, **options)
+    measured = {found.file: found.sha256}
+    if found.int8:
+        measured[found.int8.file] = found.int8.sha256
+    report = make_report("export", found, measured)
+    keep_report(report, opened.folder)
+    if as_json:
+        print_report(report)
+    else:
+        _print(found)
+    if found.int8:
+        stop_at_gate(found.int8)
+
+
+def _to_int8(quantize: bool | None, precision: str | None) -> bool:
+    if quantize is not None and precision is not None and quantize != (precision == "int8"):
+        flag = "--quantize" if quantize else "--no-quantize"
+        raise click.UsageError(f"{flag} and --precision {precision} contradict one another.")
+    return bool(quantize) or precision == "int8"
+
+
+def _print(found: ExportReport) -> None:
+    from edgecnn.cli._show import size
+
+    pixels = "uint8 NHWC pixels" if found.preprocessing else "float32 NCHW"
+    batch = "any batch" if found.batch == "dynamic" else f"batch {found.batch}"
+    proof = found.proof
+    click.echo(
+        f"{found.variant}: {found.bundle}/{found.file}, {size(found.size)}, opset {found.opset}, "
+        f"{pixels} in, {batch}.\n"
+        f"It agrees with torch in float64 on {proof.images} test images at batch "
+        f"{', '.join(map(str, proof.batches))}: largest error {proof.largest_error:.1e}, "
+        f"{proof.allowed_error:.1e} allowed."
+    )
+    if found.int8:
+        print_int8(found.int8)
+    for name in found.stale:
+        note(f"'{name}' was made from the file that this one replaced, and is now stale.")
+    stale = "int8" in found.stale
+    click.echo("Next: edgecnn quantize" if stale or not found.int8 else "Next: edgecnn bench")

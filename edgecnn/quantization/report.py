@@ -1,0 +1,73 @@
+"""What quantizing found: what int8 costs, and what it gains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgecnn.benchmark import LatencyComparison
+from edgecnn.evaluation import PairedAccuracy
+from edgecnn.quantization.verdict import Work
+from edgecnn.spec import Tolerance, Verdict
+from edgecnn.stats import Interval
+
+
+@dataclass(frozen=True)
+class Side:
+    """What was measured of one of the two variants.
+
+    Attributes:
+        variant: Its name.
+        correct: Test images that it recognised.
+        accuracy: Their share (0 to 1) with Wilson's 95 % interval.
+        size: Size of its file in bytes.
+        median_seconds: Median latency at batch 1, or at the variant's own fixed batch.
+    """
+
+    variant: str
+    correct: int
+    accuracy: Interval
+    size: int
+    median_seconds: float
+
+
+@dataclass(frozen=True)
+class QuantizeReport:
+    """What was quantized, how, and what it costs and gains.
+
+    Attributes:
+        bundle: The bundle's folder.
+        file: The new file's name in the bundle.
+        sha256: Its digest.
+        scheme: How it was quantized.
+        calibration_images: Images of the training split that set the ranges.
+        data: Short name of the data.
+        test_images: Images of the test split that both were measured on.
+        fp32: The variant it was made from.
+        int8: The new variant.
+        paired: Both on the same images: what was lost, and how often they agree.
+        latency: Both in turn, each in a process of its own.
+        work: What ONNX Runtime does for one image.
+        largest_pair_sum: Largest sum of two products of a layer; above 32,767 AVX2 saturates.
+        tolerance: What `edgecnn parity` allows it from now on.
+        max_drop: Largest loss of accuracy allowed (0.005 is half a point); None if not named.
+        gate: Whether the loss is within that; None if it was not named.
+        verdict: Whether int8 is worth having.
+    """
+
+    bundle: str
+    file: str
+    sha256: str
+    scheme: str
+    calibration_images: int
+    data: str
+    test_images: int
+    fp32: Side
+    int8: Side
+    paired: PairedAccuracy
+    latency: LatencyComparison
+    work: Work
+    largest_pair_sum: int
+    tolerance: Tolerance
+    max_drop: float | None
+    gate: Verdict | None
+    verdict: Verdict

@@ -1,0 +1,303 @@
+"""`edgecnn quantize`, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgecnn import extras
+from edgecnn.agreement import compare
+from edgecnn.benchmark import LatencyComparison, compare_latency
+from edgecnn.bundle import Bundle, extend, open_bundle
+from edgecnn.data import Dataset, by_content
+from edgecnn.disk import temporary_file
+from edgecnn.errors import InputError, ModelError
+from edgecnn.evaluation import bundle_data, compare_answers
+from edgecnn.golden import Golden, golden, make_expected
+from edgecnn.predictor import Predictor
+from edgecnn.quantization.qdq import SCHEME, quantize_core
+from edgecnn.quantization.report import QuantizeReport, Side
+from edgecnn.quantization.safety import (
+    LARGEST_INT16,
+    float_operators,
+    largest_pair_sums,
+    operator_count,
+)
+from edgecnn.quantization.verdict import Work, judge, judge_drop, points
+from edgecnn.records import sha256
+from edgecnn.runtime import check_available, open_session
+from edgecnn.spec import Tolerance, Variant
+from edgecnn.stats import smallest_provable_drop, wilson
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx_ir as ir
+    from numpy.typing import NDArray
+
+Progress = Callable[[str, float], None]
+
+CALIBRATION_SAMPLES = 512
+LATENCY_SECONDS = 3.0
+_SQNR_MARGIN_DB = 1.0
+
+
+@dataclass(frozen=True)
+class _Job:
+    bundle: Bundle
+    source: Variant
+    dataset: Dataset
+    vectors: Golden
+    threads: int | None
+    duration: float
+    tell: Progress
+
+
+@dataclass(frozen=True)
+class _Answers:
+    labels: NDArray[np.int64]
+    golden_outputs: NDArray[np.float32]
+
+
+def quantize(
+    bundle: Bundle | Path | str,
+    *,
+    variant: str = "fp32",
+    calibration_samples: int | None = None,
+    max_drop: float | None = None,
+    data: Dataset | str | Path | None = None,
+    data_dir: Path | None = None,
+    threads: int | None = None,
+    duration: float = LATENCY_SECONDS,
+    note: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> QuantizeReport:
+    """Make an int8 variant of a bundle, and measure it against the one it was made from.
+
+    Static quantization, per channel, unsigned activations and 7-bit signed weights, so that every
+    CPU gives the same answers. The variant is called `int8`, or `int8-nchw` and so on after the
+    form that it was made from.
+
+    Args:
+        bundle: A bundle or its folder.
+        variant: The fp32 variant to quantize.
+        calibration_samples: Images of the training split that set the ranges; 512 by default, or
+            all if there are fewer.
+        max_drop: Largest loss of accuracy allowed; 0.005 is half a point.
+        data: Other data to calibrate and test on, or its source; the bundle's own by default.
+        data_dir: Folder for downloaded data.
+        threads: Threads of the measured sessions; by default the cores allowed.
+        duration: Seconds of measuring latency; openings and warm-ups come on top.
+        note: Called with sentences that people should read.
+        progress: Called with what is done and the share (0 to 1) that is behind.
+
+    Returns:
+        What was measured. Where the loss is not within `max_drop`, `gate` says so; the variant is
+        written all the same, with its verdict.
+
+    Raises:
+        DataError: There is no data to calibrate on.
+        InputError: A number cannot be.
+        ModelError: The model cannot be quantized.
+        BundleError: The variant is missing, stale, damaged, or changed meanwhile.
+        UnavailableError: A package is missing.
+    """
+    _check(calibration_samples, max_drop)
+    extras.require("`edgecnn quantize`", "onnx", "onnx_ir")
+    check_available("ort", "cpu")
+    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+    source = opened.locate(variant)
+    _refuse_quantized(source)
+    tell = progress or _ignore
+    tell("Loading data", 0.0)
+    dataset = data if isinstance(data, Dataset) else bundle_data(opened, data, data_dir=data_dir)
+    job = _Job(opened, source, dataset, golden(opened), threads, duration, tell)
+    if max_drop is not None and note:
+        note(_what_can_be_proved(len(job.dataset.test), max_drop))
+    images = _calibration_images(job.dataset, calibration_samples)
+    tell(f"Calibrating on {len(images)} images", 0.1)
+    model = _quantized(source, opened, images)
+    return _measure_and_write(job, model, len(images), max_drop)
+
+
+def _check(calibration_samples: int | None, max_drop: float | None) -> None:
+    if calibration_samples is not None and calibration_samples < 1:
+        raise InputError(
+            f"{calibration_samples} images calibrate nothing.",
+            "Use --calibration-samples 1 or more.",
+        )
+    if max_drop is not None and not 0 <= max_drop <= 1:
+        raise InputError(
+            f"A loss of {points(max_drop)} points cannot be.", "Use --max-drop 0.5pp, for example."
+        )
+
+
+def _refuse_quantized(source: Variant) -> None:
+    if source.precision != "fp32" or source.format != "onnx":
+        raise InputError(
+            f"The variant '{source.name}' is {source.precision} {source.format}; "
+            "only fp32 ONNX is quantized.",
+            "Name an fp32 variant with --variant.",
+        )
+
+
+def _what_can_be_proved(images: int, max_drop: float) -> str:
+    best, usual = smallest_provable_drop(images, 0), smallest_provable_drop(images, 0.01)
+    text = (
+        f"{images:,} test images can rule out a loss of {points(best)} points if no answer "
+        f"changes, and of {points(usual)} if one in a hundred does."
+    )
+    if best > max_drop:
+        text += f" They cannot prove that it is within {points(max_drop)}."
+    return text
+
+
+def _calibration_images(dataset: Dataset, samples: int | None) -> NDArray[np.uint8]:
+    have = len(dataset.train)
+    if (samples or 1) > have:
+        raise InputError(
+            f"{dataset.source} has {have} training images, fewer than {samples or 1}.",
+            f"Use --calibration-samples {have}." if have else "Name other data with --data.",
+        )
+    count = samples or min(CALIBRATION_SAMPLES, have)
+    images: NDArray[np.uint8] = dataset.train.images[by_content(dataset.train)[:count]]
+    return images
+
+
+def _quantized(source: Variant, bundle: Bundle, images: NDArray[np.uint8]) -> ir.Model:
+    from edgecnn.graph.clean import from_bytes
+    from edgecnn.graph.prefix import float_core, put_preprocessing_in_front
+
+    contract = bundle.manifest.contract
+    model = from_bytes(source.path.read_bytes(), where=str(source.path))
+    if not source.preprocessing:
+        return quantize_core(model, contract, images)
+    quantized = quantize_core(float_core(model), contract, images)
+    return put_preprocessing_in_front(quantized, contract)
+
+
+def _measure_and_write(
+    job: _Job, model: ir.Model, calibration_images: int, max_drop: float | None
+) -> QuantizeReport:
+    from edgecnn.graph.clean import to_bytes
+
+    content, draft = to_bytes(model), _draft(job, calibration_images)
+    largest = max(largest_pair_sums(model).values(), default=0)
+    work = _work(job.source, content)
+    with temporary_file(draft.files[0], content) as path:
+        located = replace(draft, files=(str(path),))
+        before, after = _answers(job, job.source, 0.2), _answers(job, located, 0.35)
+        latency = _latency(job, located)
+    labels = job.dataset.test.labels
+    paired = compare_answers(job.source.name, draft.name, before.labels, after.labels, labels)
+    gate = None if max_drop is None else judge_drop(paired, max_drop, len(labels))
+    tolerance = _tolerance(
+        job.vectors,
+        after.golden_outputs,
+        bit_exact=largest <= LARGEST_INT16 and not work.float_operators,
+    )
+    verdict = judge(paired, latency, gate, work)
+    written = replace(draft, tolerance=tolerance, verdict=verdict)
+    expected = make_expected(after.golden_outputs, runtime="ort", provider="cpu")
+    extend(job.bundle, {draft.files[0]: content, str(draft.golden): expected}, written)
+    size = job.source.path.stat().st_size
+    return QuantizeReport(
+        bundle=str(job.bundle.folder),
+        file=draft.files[0],
+        sha256=sha256(content),
+        scheme=SCHEME,
+        calibration_images=calibration_images,
+        data=job.dataset.name,
+        test_images=len(labels),
+        fp32=_side(job, job.source.name, before, size, latency.first_median_seconds),
+        int8=_side(job, draft.name, after, len(content), latency.second_median_seconds),
+        paired=paired,
+        latency=latency,
+        work=work,
+        largest_pair_sum=largest,
+        tolerance=tolerance,
+        max_drop=max_drop,
+        gate=gate,
+        verdict=verdict,
+    )
+
+
+def _draft(job: _Job, calibration_images: int) -> Variant:
+    source = job.source
+    name = source.name.replace("fp32", "int8") if "fp32" in source.name else f"{source.name}-int8"
+    flag = "" if source.name == "fp32" else f" --variant {source.name}"
+    return replace(
+        source,
+        name=name,
+        precision="int8",
+        files=(f"{name}.onnx",),
+        parent=job.bundle.parent(job.bundle.variant(source.name).files[0]),
+        made_by=f"edgecnn quantize{flag}",
+        golden=f"{name}.golden.npz",
+        settings={
+            "scheme": SCHEME,
+            "calibration": f"{calibration_images} training images of {job.dataset.name}",
+        },
+        verdict=None,
+    )
+
+
+def _work(source: Variant, content: bytes) -> Work:
+    from edgecnn.graph.summary import summarise
+
+    original = source.path.read_bytes()
+    return Work(
+        macs=summarise(original, where=str(source.path)).macs,
+        fp32_operators=operator_count(original),
+        int8_operators=operator_count(content),
+        float_operators=float_operators(content),
+    )
+
+
+def _answers(job: _Job, located: Variant, done: float) -> _Answers:
+    import numpy as np
+
+    job.tell(f"Measuring the accuracy of {located.name}", done)
+    contract, images = job.bundle.manifest.contract, job.dataset.test.images
+    with open_session(located, provider="cpu", threads=job.threads) as session:
+        predictor = Predictor(contract, located, session)
+        outputs, on_golden = predictor.run(images), predictor.run(job.vectors.images)
+    if outputs.ndim != 2 or not np.isfinite(outputs).all():
+        raise ModelError(
+            f"{located.name} answers with NaN, infinity or no row of scores.",
+            "Keep the fp32 variant.",
+        )
+    return _Answers(outputs.argmax(axis=1).astype(np.int64), on_golden)
+
+
+def _latency(job: _Job, located: Variant) -> LatencyComparison:
+    def tell(what: str, share: float) -> None:
+        job.tell(what, 0.5 + share / 2)
+
+    return compare_latency(
+        job.source,
+        located,
+        job.vectors.images,
+        job.bundle.manifest.contract,
+        provider="cpu",
+        threads=job.threads,
+        seconds=job.duration,
+        batch_size=1 if located.batch == "dynamic" else located.batch,
+        progress=tell,
+    )
+
+
+def _tolerance(vectors: Golden, outputs: NDArray[np.float32], *, bit_exact: bool) -> Tolerance:
+    found = compare(outputs, vectors.outputs)
+    top1 = None if found.top1 is None else max(0.0, found.top1 - 1 / found.images)
+    return Tolerance(sqnr_db=found.sqnr_db - _SQNR_MARGIN_DB, top1=top1, bit_exact=bit_exact)
+
+
+def _side(job: _Job, name: str, answers: _Answers, size: int, seconds: float) -> Side:
+    correct = int((answers.labels == job.dataset.test.labels).sum())
+    return Side(name, correct, wilson(correct, len(answers.labels)), size, seconds)
+
+
+def _ignore(what: str, share: float) -> None:
+    pass

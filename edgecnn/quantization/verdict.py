@@ -1,0 +1,132 @@
+"""Whether int8 is worth having: what it loses, what it gains, and why if it gains nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from edgecnn.benchmark import LatencyComparison
+from edgecnn.evaluation import PairedAccuracy
+from edgecnn.machine import this_machine
+from edgecnn.spec import Verdict
+
+Outcome = Literal["pass", "fail", "inconclusive"]
+
+# The features by which a CPU multiplies bytes fast, as `machine` names them.
+_FAST_INT8 = {
+    "AVX-VNNI",
+    "AVX512-VNNI",
+    "AMX-INT8",
+    "NEON dot product",
+    "NEON int8 matrix multiply",
+}
+# To call an operator costs one to three microseconds before it computes anything; where the mean
+# operator takes less than this, calling is a large part of the whole.
+_SMALL_SECONDS = 10e-6
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a runtime does for one image.
+
+    Attributes:
+        macs: Multiply-accumulates; None if unknown.
+        fp32_operators: Operators that run for fp32.
+        int8_operators: Operators that run for int8.
+        float_operators: Those of them that compute in float between the integers.
+    """
+
+    macs: int | None
+    fp32_operators: int
+    int8_operators: int
+    float_operators: tuple[str, ...]
+
+
+def judge_drop(paired: PairedAccuracy, max_drop: float, images: int) -> Verdict:
+    """Hold a loss of accuracy against what is allowed, at the worse end of its interval.
+
+    Args:
+        paired: fp32 and int8 on the same images.
+        max_drop: Largest loss allowed; 0.005 is half a point.
+        images: How many there were.
+    """
+    drop, allowed = paired.drop, f"the {points(max_drop)} points allowed"
+    seen = f"{paired.second} {_loses(drop.estimate)}"
+    if drop.high <= max_drop:
+        return Verdict("pass", (f"{seen} and at most {points(drop.high)}: within {allowed}.",))
+    if drop.low > max_drop:
+        return Verdict("fail", (f"{seen} and at least {points(drop.low)}: more than {allowed}.",))
+    return Verdict(
+        "inconclusive",
+        (
+            f"{seen}, and {images:,} images cannot tell whether that is within {allowed}: the "
+            f"95 % interval of the loss is {points(drop.low)} to {points(drop.high)}.",
+        ),
+    )
+
+
+def judge(
+    paired: PairedAccuracy, latency: LatencyComparison, gate: Verdict | None, work: Work
+) -> Verdict:
+    """Say whether int8 is worth having: it must not be slower, nor lose more than is allowed.
+
+    Args:
+        paired: fp32 and int8 on the same images.
+        latency: fp32 and int8 in turn.
+        gate: What `judge_drop` said; None if no loss was named.
+        work: What runs, to say why int8 is slower.
+    """
+    speed, outcome = _speed(latency, work)
+    outcomes = {outcome} | ({gate.outcome} if gate else set())
+    worst: Outcome = next(each for each in ("fail", "inconclusive", "pass") if each in outcomes)
+    return Verdict(worst, (speed, *(gate.reasons if gate else (_loss(paired),))))
+
+
+def points(share: float) -> str:
+    """Write a share of 1 as points: 0.005 is `0.50`."""
+    return f"{100 * share:.2f}"
+
+
+def _loss(paired: PairedAccuracy) -> str:
+    drop = paired.drop
+    interval = f"95 % interval of the loss {points(drop.low)} to {points(drop.high)}"
+    shown = "" if drop.low > 0 or drop.high < 0 else ", which is within chance"
+    return f"{paired.second} {_loses(drop.estimate)}{shown} ({interval})."
+
+
+def _loses(drop: float) -> str:
+    return f"{'loses' if drop >= 0 else 'gains'} {points(abs(drop))} points"
+
+
+def _speed(latency: LatencyComparison, work: Work) -> tuple[str, Outcome]:
+    name, ratio = latency.second, latency.ratio
+    if latency.outcome == "faster":
+        return f"{name} takes {ratio:.2f} times the time of {latency.first}.", "pass"
+    if latency.outcome == "slower":
+        return (
+            f"{name} is slower: {ratio:.2f} times the time of {latency.first}, because "
+            f"{why_slower(latency, work)}. Keep {latency.first}.",
+            "fail",
+        )
+    if latency.outcome == "no difference":
+        return f"{name} is as fast as {latency.first}, as far as this machine can show.", "pass"
+    return f"Too little was measured to tell whether {name} is faster.", "inconclusive"
+
+
+def why_slower(latency: LatencyComparison, work: Work) -> str:
+    """Give the likeliest reason why int8 is slower, from what runs and on what."""
+    if work.float_operators:
+        return (
+            f"{', '.join(work.float_operators)} stay in float, and each costs a step back from "
+            "integers and one into them"
+        )
+    if latency.first_median_seconds < _SMALL_SECONDS * max(work.fp32_operators, 1):
+        macs = f" {work.macs / 1e6:.2f} million" if work.macs else ""
+        return (
+            f"the net is small: most of its {latency.first_median_seconds * 1e6:.0f} µs in "
+            f"{latency.first} goes to calling {work.fp32_operators} operators and moving data, "
+            f"and not to its{macs} multiply-adds, which alone int8 makes cheaper"
+        )
+    if not _FAST_INT8 & set(this_machine().features):
+        return "this CPU has no fast way to multiply bytes (VNNI, AMX or a NEON dot product)"
+    return "its integer operators are slower here than the float ones"
