@@ -356,7 +356,7 @@ def _check_pixels(array: NDArray[Any], contract: InputContract, *, several: bool
             "`(images * 255).round().astype('uint8')`.",
         )
     found, wanted = list(array.shape), [height, width, channels]
-    if found[several:] == wanted and array.ndim == 3 + several:
+    if found[several:] == wanted:
         return
     shape = f"[N, {height}, {width}, {channels}]" if several else str(wanted)
     raise InputError(
