@@ -40,6 +40,8 @@ def table(
         title_justify="left",
         caption_justify="left",
         title_style="bold",
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
     for number, column in enumerate(columns):
         sheet.add_column(column, justify="left" if number < left else "right", overflow="fold")
