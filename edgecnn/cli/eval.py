@@ -112,12 +112,13 @@ def _print_pair(pair: PairedAccuracy, images: int) -> None:
     differing = pair.only_first + pair.only_second
     provable = smallest_provable_drop(images, differing / images)
     click.echo(
-        f"{pair.second} against {pair.first}: {_points(pair.drop.estimate)} points lost "
+        f"{pair.second} against {pair.first}: a drop of {_points(pair.drop.estimate)} points "
         f"(95 % interval {_points(pair.drop.low)} to {_points(pair.drop.high)}).\n"
         f"  {pair.only_first:,} images only {pair.first} got right, "
         f"{pair.only_second:,} only {pair.second}; "
         f"{100 * pair.same:.2f} % of all answers are the same.\n"
-        f"  So many images can rule out a drop of {_points(provable)} points, not a smaller one."
+        f"  {images:,} images that differ so often can rule out a drop of {_points(provable)} "
+        "points, not a smaller one."
     )
 
 
