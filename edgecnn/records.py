@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +11,9 @@ from typing import Any, TypeVar
 from edgecnn.errors import InputError
 
 Record = TypeVar("Record")
+
+# No string can match it: in JSON a line never breaks inside one.
+_NUMBERS = re.compile(rb"\[\n[-+.\deE,\s]+\]")
 
 
 def to_builtins(record: object) -> Any:
@@ -22,11 +26,13 @@ def to_builtins(record: object) -> Any:
 def to_json(record: object) -> bytes:
     """Write a record as indented JSON, ending in a newline; same record, same bytes.
 
-    Non-finite floats become `null`: JSON has no word for them.
+    Numbers in a list share a line, or raw samples would take one each. Non-finite floats become
+    `null`: JSON has no word for them.
     """
     import msgspec
 
-    return msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n"
+    text = msgspec.json.format(msgspec.json.encode(record), indent=2)
+    return _NUMBERS.sub(_on_one_line, text) + b"\n"
 
 
 def from_builtins(kind: type[Record], data: object, *, where: str) -> Record:
@@ -94,6 +100,10 @@ def file_sha256(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def _on_one_line(numbers: re.Match[bytes]) -> bytes:
+    return b"[" + b" ".join(numbers[0][1:-1].split()) + b"]"
 
 
 def _unknown_keys(data: object, known: object, path: str = "") -> list[str]:

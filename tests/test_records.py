@@ -83,3 +83,10 @@ def test_digests_of_bytes_and_files_agree(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(content)
     assert records.file_sha256(tmp_path / "x") == records.sha256(content)
     assert records.sha256(b"abc")[:16] == "ba7816bf8f01cfea"  # FIPS 180-4
+
+
+def test_numbers_share_a_line_and_strings_stay_as_they_are() -> None:
+    free = {"n": [1, -2.5, 1e300], "s": ["[\n1,\n2\n]", "[1, 2]"], "empty": []}
+    text = records.to_json(Outer("a", 1.0, free=free))
+    assert b'"n": [1, -2.5, 1e300],\n' in text
+    assert records.from_json(Outer, text, where="x").free == free
