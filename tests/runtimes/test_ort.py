@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from edgecnn import shelves
 from edgecnn.errors import InputError, UnavailableError
-from edgecnn.runtime import load_runtime, open_session
+from edgecnn.runtime import TensorSpec, load_runtime, open_session
 from edgecnn.spec import Variant
 from tests.conftest import TinyNet
 from tests.runtimes import graphs
@@ -148,6 +149,23 @@ def test_telemetry_is_off_unless_the_user_chose(
     assert said.stdout.strip() == (chosen or "1"), said.stderr
     if chosen is None:
         assert [*home.iterdir(), *temporary.iterdir()] == []
+
+
+def test_says_nothing_itself_where_the_user_imported_it_first(tmp_path: Path) -> None:
+    inputs, outputs = TensorSpec("x", "float32", ("N",)), TensorSpec("y", "float32", (2, 3))
+    node = helper.make_node("Reshape", ["x", "shape"], ["y"])
+    shape: graphs.Arrays = {"shape": np.array([2, 3])}
+    reshape = graphs.model([node], (inputs,), (outputs,), shape)
+    program = (
+        "import sys, onnxruntime, numpy; from edgecnn.errors import RuntimeCrashed;"
+        "from edgecnn.runtime import open_session, plain_file\n"
+        "try: open_session(plain_file(sys.argv[1])).run({'x': numpy.zeros(5, 'float32')})\n"
+        "except RuntimeCrashed as error: print(error)"
+    )
+    variant = graphs.save(reshape, tmp_path / "reshape.onnx")
+    said = _python(program, variant, ORT_DISABLE_TELEMETRY="1")
+    assert "failed in a run" in said.stdout
+    assert said.stderr == ""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ELF files")
