@@ -137,7 +137,7 @@ def evaluate(
         runtime: Name or path of the runtime.
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator; by default the cores that this process may use.
-        batch_size: Images in one run; by default what fits into 4 MiB.
+        batch_size: Images in one run; by default what fits into 1 MiB.
         progress: Called with a variant's name and the share (0 to 1) of its images that are done.
 
     Raises:

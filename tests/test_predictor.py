@@ -93,8 +93,8 @@ def test_batches_are_bounded(make_bundle: MakeBundle, tiny_net: TinyNet) -> None
     np.testing.assert_allclose(outputs, tiny_net.exact(tiny_net.images), atol=1e-4)
 
 
-def test_the_default_batch_is_4_mib_of_input(predictor: Predictor) -> None:
-    assert predictor.batch_size == (4 << 20) // (8 * 8 * 3 * 4)
+def test_the_default_batch_is_1_mib_of_input(predictor: Predictor) -> None:
+    assert predictor.batch_size == (1 << 20) // (8 * 8 * 3 * 4)
 
 
 def test_predict_ranks_classes(predictor: Predictor, tiny_net: TinyNet) -> None:

@@ -127,7 +127,7 @@ def parity(
         runtime: One runtime or several, by name or path.
         provider: One provider or several; each runtime is run on each.
         threads: Threads within an operator; by default the cores that this process may use.
-        batch_size: Images in one run; by default what fits into 4 MiB.
+        batch_size: Images in one run; by default what fits into 1 MiB.
         atol: With `rtol`, allows an error of `atol + rtol * |expected|` instead of the tolerances
             that were derived from float64.
         rtol: As above.
