@@ -46,7 +46,13 @@ _REMEDIES = {
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images in one run.")
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute error that is allowed.")
 @click.option("--rtol", type=click.FloatRange(min=0), help="Error relative to the expected output.")
-@click.option("--worst", default=3, show_default=True, type=click.IntRange(min=0))
+@click.option(
+    "--worst",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="How many of the images that differ most to list.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of random inputs.")
 @click.option(
     "--save-outputs",
