@@ -115,14 +115,17 @@ def test_cuda_computes_in_float32(net: Variant, tiny_net: TinyNet) -> None:
 
 
 def test_two_wheels_are_refused(net: Variant, tmp_path: Path) -> None:
-    metadata = tmp_path / "onnxruntime_gpu-1.31.1.dist-info" / "METADATA"
+    (here,) = load_runtime("ort").availability("cpu").versions
+    other = "onnxruntime-gpu" if here == "onnxruntime" else "onnxruntime"
+    metadata = tmp_path / f"{other.replace('-', '_')}-1.31.1.dist-info" / "METADATA"
     metadata.parent.mkdir()
-    metadata.write_text("Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.31.1\n")
+    metadata.write_text(f"Metadata-Version: 2.1\nName: {other}\nVersion: 1.31.1\n")
     for provider, extra in (("cpu", "cpu"), ("cuda", "cuda")):
         told = _try(net, provider, PYTHONPATH=str(tmp_path))
-        assert "onnxruntime-gpu 1.31.1 are installed together" in told
+        assert f"{other} 1.31.1" in told
+        assert "are installed together" in told
         assert f"pip install 'edgecnn[{extra}]'" in told
-        assert "pip uninstall -y onnxruntime onnxruntime-gpu" in told
+        assert f"pip uninstall -y {' '.join(sorted((here, other)))} && " in told
 
 
 def test_broken_wheel_is_refused(net: Variant, tmp_path: Path) -> None:
@@ -130,7 +133,7 @@ def test_broken_wheel_is_refused(net: Variant, tmp_path: Path) -> None:
     (tmp_path / "onnxruntime" / "__init__.py").touch()
     told = _try(net, "cpu", PYTHONPATH=str(tmp_path))
     assert "cannot be imported" in told
-    assert "pip uninstall -y onnxruntime && pip install" in told
+    assert "pip uninstall -y onnxruntime" in told
 
 
 @pytest.mark.parametrize("chosen", [None, "0"])
