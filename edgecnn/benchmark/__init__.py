@@ -1,7 +1,7 @@
 """Measuring: latency, memory and cold start of variants, and how they compare."""
 
 from edgecnn.benchmark.estimate import LatencyComparison
-from edgecnn.benchmark.measure import bench, compare_latency
+from edgecnn.benchmark.measure import Interrupted, bench, compare_latency
 from edgecnn.benchmark.report import BenchReport
 
-__all__ = ["BenchReport", "LatencyComparison", "bench", "compare_latency"]
+__all__ = ["BenchReport", "Interrupted", "LatencyComparison", "bench", "compare_latency"]

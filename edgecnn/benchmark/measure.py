@@ -30,6 +30,18 @@ if TYPE_CHECKING:
 _KEEP_SECONDS = 1.0
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while something was being measured.
+
+    Args:
+        report: What was measured until then.
+    """
+
+    def __init__(self, report: BenchReport) -> None:
+        super().__init__()
+        self.report = report
+
+
 def bench(
     bundle: Bundle | Path | str,
     *,
@@ -47,8 +59,6 @@ def bench(
     progress: Progress | None = None,
 ) -> BenchReport:
     """Measure the latency of a bundle's variants, each in a process of its own, taking turns.
-
-    Ctrl-C ends it early; what was measured until then is returned.
 
     Args:
         bundle: A bundle or its folder.
@@ -70,7 +80,8 @@ def bench(
         BundleError: The bundle or a variant is missing, stale or damaged.
         UnavailableError: The runtime or provider is not to be had here.
         RuntimeCrashed: Every variant crashed; if only some did, the report says so.
-        KeyboardInterrupt: It was interrupted before anything was measured.
+        Interrupted: Ctrl-C; it holds what was measured until then. If that is nothing, it is a
+            plain KeyboardInterrupt.
     """
     plan = replace(make_plan(duration, iterations, warmup), cold_start=cold_start)
     target = check_available(runtime, provider)
@@ -124,6 +135,7 @@ def compare_latency(
         InputError: The two have the same name, or do not take this batch size.
         UnavailableError: The runtime or provider is not to be had here.
         RuntimeCrashed: One of the two crashed or hung.
+        Interrupted: Ctrl-C.
     """
     if first.name == second.name:
         raise InputError(f"Both variants are called '{first.name}'.", "Give them two names.")
@@ -138,8 +150,6 @@ def compare_latency(
     report = _measure(job, _nowhere, progress or _silent)
     for failure in report.samples.failures:
         raise RuntimeCrashed(failure.problem, failure.remedy)
-    if report.interrupted:
-        raise KeyboardInterrupt
     return report.comparisons[0]
 
 
@@ -177,6 +187,8 @@ def _measure(job: _Job, save: Callable[[BenchReport], None], progress: Progress)
         raise RuntimeCrashed(failure.problem, failure.remedy)
     report = _report(job, run, interrupted=interrupted)
     save(report)
+    if interrupted:
+        raise Interrupted(report)
     return report
 
 

@@ -85,20 +85,18 @@ def command(
     Every variant runs in processes of its own, which take turns. The first is also compared with
     itself: a difference that is no larger than that is none.
     """
-    from edgecnn.benchmark import bench
+    from edgecnn.benchmark import Interrupted, bench
     from edgecnn.runtime import check_available
 
     check_available(options["runtime"], options["provider"])
     opened = find_bundle(bundle)
     keeper = _Keeper(opened.folder, output)
-    with progress_bar(still=True) as progress:
-        report = bench(
-            opened,
-            variants=names(variants or ""),
-            keep=keeper.keep,
-            progress=progress,
-            **options,
-        )
+    chosen = names(variants or "")
+    try:
+        with progress_bar(still=True) as progress:
+            report = bench(opened, variants=chosen, keep=keeper.keep, progress=progress, **options)
+    except Interrupted as stop:
+        report = stop.report
     if as_json:
         print_report(keeper.last)
     else:

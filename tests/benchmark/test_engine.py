@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecnn.benchmark import bench, compare_latency
+from edgecnn.benchmark import Interrupted, bench, compare_latency
 from edgecnn.benchmark.engine import is_steady
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, InputError, RuntimeCrashed
@@ -150,6 +150,18 @@ def test_what_cannot_be_measured_is_refused(make_bundle: MakeBundle) -> None:
         bench(bundle, batch_size=0)
     with pytest.raises(BundleError, match="no variant to measure"):
         bench(make_bundle("empty", variants=()))
+
+
+def test_ctrl_c_hands_over_what_was_measured(make_bundle: MakeBundle) -> None:
+    def stop(text: str, share: float) -> None:
+        if share > 0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted) as caught:
+        measure(troubled(make_bundle), progress=stop)
+    report = caught.value.report
+    assert report.interrupted
+    assert report.samples.times_ns("fp32")
 
 
 @pytest.mark.parametrize(
