@@ -1,0 +1,269 @@
+"""What a bundle or an ONNX file is: its files, their lineage, what its graphs are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from edgecnn import extras
+from edgecnn.bundle import Bundle, Manifest, open_bundle
+from edgecnn.errors import BundleError, InputError, ModelError, UnavailableError
+from edgecnn.graph.prefix import row_constants
+from edgecnn.graph.summary import GraphSummary, summarise
+from edgecnn.records import sha256
+from edgecnn.spec import InputContract, Parent, Variant
+
+
+@dataclass(frozen=True)
+class VariantInspection:
+    """One variant, or a plain ONNX file.
+
+    Attributes:
+        variant: What the manifest says of it.
+        state: `ok`; `stale`: its parent changed after it was made; `damaged`: a file of it is not
+            the one that was written.
+        problem: What is stale or damaged; empty if nothing is.
+        bytes: Size of its files.
+        lineage: Its file, what that was made from, and so on, with their digests at that time.
+        graph: What its graph is made of; None if it could not be looked into.
+        unseen: Why not; empty if it could.
+    """
+
+    variant: Variant
+    state: Literal["ok", "stale", "damaged"]
+    problem: str
+    bytes: int
+    lineage: tuple[Parent, ...]
+    graph: GraphSummary | None
+    unseen: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a bundle or an ONNX file is.
+
+    Attributes:
+        path: The bundle's folder, or the file.
+        manifest: The bundle's manifest; None for a plain file.
+        damaged: Files of the bundle that are missing or not what was written.
+        variants: Its variants; a plain file is one.
+    """
+
+    path: str
+    manifest: Manifest | None
+    damaged: tuple[str, ...]
+    variants: tuple[VariantInspection, ...]
+
+
+def inspect(model: Bundle | Path | str, variants: Sequence[str] | None = None) -> Inspection:
+    """Look into a bundle or an ONNX file; stale and damaged ones are described, not refused.
+
+    Without the package `onnx` a bundle is described as far as its manifest goes, and `unseen` says
+    what is missing. A variant that is asked for by name, or a plain file, needs it.
+
+    Args:
+        model: A bundle, its folder, or an ONNX file.
+        variants: Names of the variants to look into; all of them by default.
+
+    Raises:
+        BundleError: There is no such bundle or variant, or its manifest is damaged.
+        ModelError: The file is no ONNX file.
+        UnavailableError: A graph was asked for and `onnx` is not installed.
+    """
+    if not isinstance(model, Bundle) and Path(model).is_file():
+        return _inspect_file(Path(model), variants)
+    bundle = model if isinstance(model, Bundle) else open_bundle(model)
+    chosen = [bundle.variant(name) for name in variants or ()] or bundle.manifest.variants
+    return Inspection(
+        path=str(bundle.folder),
+        manifest=bundle.manifest,
+        damaged=tuple(_damaged(bundle, bundle.files)),
+        variants=tuple(
+            _inspect_variant(bundle, variant, strict=bool(variants)) for variant in chosen
+        ),
+    )
+
+
+def python_code(model: Bundle | Path | str, variant: str | None = None) -> str:
+    """Write the Python that runs a model with ONNX Runtime, NumPy and Pillow, without edgecnn.
+
+    For a variant of a bundle it opens an image, does what is left of the preprocessing outside the
+    graph, and prints the best label and all outputs. A plain file has no input contract: it is run
+    on zeros.
+
+    Args:
+        model: A bundle, its folder, or an ONNX file.
+        variant: Name of the variant; the bundle's first by default.
+
+    Raises:
+        BundleError: There is no such bundle or variant, or it is stale or damaged.
+        ModelError: The file is no ONNX file.
+        UnavailableError: `onnx` is not installed, and a plain file was given.
+    """
+    if not isinstance(model, Bundle) and Path(model).is_file():
+        found = _inspect_file(Path(model), (variant,) if variant else None)
+        return _code_on_zeros(found.variants[0])
+    bundle = model if isinstance(model, Bundle) else open_bundle(model)
+    names = [each.name for each in bundle.manifest.variants]
+    located = bundle.locate(variant or (names[0] if names else "fp32"))
+    return _code_on_an_image(located, bundle.manifest.contract)
+
+
+def _inspect_file(path: Path, variants: Sequence[str] | None) -> Inspection:
+    if variants:
+        raise InputError(f"{path} is a file and has no variants.", "Leave --variant out.")
+    extras.require(f"Looking into {path}", "onnx")
+    content = _read(path)
+    variant = Variant(path.name, "fp32", "onnx", (str(path),), preprocessing=False)
+    graph = summarise(content, where=str(path))
+    lineage = (Parent(path.name, sha256(content)),)
+    found = VariantInspection(variant, "ok", "", len(content), lineage, graph, "")
+    return Inspection(str(path), None, (), (found,))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
+
+
+def _inspect_variant(bundle: Bundle, variant: Variant, *, strict: bool) -> VariantInspection:
+    state, problem = _state(bundle, variant)
+    graph, unseen = None, problem
+    if state != "damaged":
+        try:
+            graph, unseen = _graph(bundle, variant), ""
+        except (ModelError, UnavailableError) as error:
+            if strict:
+                raise
+            unseen = str(error)
+    size = sum(bundle.files[file].size for file in variant.files if file in bundle.files)
+    lineage = tuple(_lineage(bundle, variant))
+    return VariantInspection(variant, state, problem, size, lineage, graph, unseen)
+
+
+def _graph(bundle: Bundle, variant: Variant) -> GraphSummary:
+    if variant.format != "onnx":
+        raise ModelError(f"The format '{variant.format}' holds no ONNX graph.")
+    extras.require(f"Looking into the graph of '{variant.name}'", "onnx")
+    content = bundle.read(variant.files[0])
+    return summarise(content, where=str(bundle.folder / variant.files[0]))
+
+
+def _state(bundle: Bundle, variant: Variant) -> tuple[Literal["ok", "stale", "damaged"], str]:
+    for problem in _damaged(bundle, variant.files):
+        return "damaged", problem
+    try:
+        bundle.refuse_stale(variant)
+    except BundleError as error:
+        return "stale", str(error)
+    return "ok", ""
+
+
+def _damaged(bundle: Bundle, files: Iterable[str]) -> Iterator[str]:
+    for file in files:
+        try:
+            bundle.read(file)
+        except BundleError as error:
+            yield str(error)
+
+
+def _lineage(bundle: Bundle, variant: Variant) -> Iterator[Parent]:
+    """Follow a variant's parents, by the digests that were theirs when they were used."""
+    owners = {file: each for each in bundle.manifest.variants for file in each.files}
+    step: Parent | None = bundle.parent(variant.files[0])
+    seen: set[str] = set()
+    while step is not None and step.file not in seen:
+        seen.add(step.file)
+        yield step
+        step = owners[step.file].parent if step.file in owners else None
+
+
+_ON_AN_IMAGE = """\
+import sys
+
+import numpy as np
+import onnxruntime as ort
+from PIL import Image, ImageOps
+
+image = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert({mode!r})
+{resize}
+pixels = np.asarray(image, dtype=np.uint8).reshape({shape})
+{rest}session = ort.InferenceSession({path!r}, providers=["CPUExecutionProvider"])
+outputs = session.run(None, {{session.get_inputs()[0].name: {value}}})[0][0]
+{result}
+"""
+
+_ON_ZEROS = """\
+import numpy as np
+import onnxruntime as ort
+
+session = ort.InferenceSession({path!r}, providers=["CPUExecutionProvider"])
+inputs = {{
+{inputs}
+}}
+for spec, output in zip(session.get_outputs(), session.run(None, inputs)):
+    print(spec.name, output.dtype, output.shape)
+"""
+
+
+def _code_on_zeros(found: VariantInspection) -> str:
+    assert found.graph is not None
+    lines = [
+        f"    {spec.name!r}: np.zeros({_sizes(spec.shape)}, {spec.dtype!r}),"
+        for spec in found.graph.inputs
+    ]
+    return _ON_ZEROS.format(path=found.variant.files[0], inputs="\n".join(lines))
+
+
+def _sizes(shape: tuple[int | str, ...]) -> tuple[int, ...]:
+    return tuple(axis if isinstance(axis, int) else 1 for axis in shape)
+
+
+def _code_on_an_image(variant: Variant, contract: InputContract) -> str:
+    height, width, channels = contract.pixel_shape
+    value, rest = "pixels", []
+    if not variant.preprocessing:
+        value, rest = "values", _normalising_code(contract)
+    if variant.batch != "dynamic":
+        rest.append(f"{value} = np.repeat({value}, {variant.batch}, axis=0)  # the fixed batch")
+    result = ["print(outputs.tolist())"]
+    if contract.labels:
+        result = [f"labels = {list(contract.labels)!r}", "print(labels[outputs.argmax()])", *result]
+    return _ON_AN_IMAGE.format(
+        mode="RGB" if contract.color == "rgb" else "L",
+        resize="\n".join(_resizing_code(contract)),
+        shape=f"1, {height}, {width}, {channels}",
+        rest="".join(f"{line}\n" for line in rest),
+        path=str(variant.path),
+        value=value,
+        result="\n".join(result),
+    )
+
+
+def _resizing_code(contract: InputContract) -> list[str]:
+    size = (contract.width, contract.height)
+    kind = f"Image.Resampling.{contract.filter.upper()}"
+    rule, _, number = contract.resize.partition(" ")
+    if rule == "stretch":
+        return [f"image = image.resize({size}, {kind})"]
+    if rule == "letterbox":
+        return [f"image = ImageOps.pad(image, {size}, {kind})"]
+    width, height = size
+    return [
+        f"sides = [{number} * side // min(image.size) for side in image.size]",
+        f"image = image.resize(sides, {kind})",
+        f"left, top = round((sides[0] - {width}) / 2), round((sides[1] - {height}) / 2)",
+        f"image = image.crop((left, top, left + {width}, top + {height}))",
+    ]
+
+
+def _normalising_code(contract: InputContract) -> list[str]:
+    factor, offset = (row[: contract.channels].tolist() for row in row_constants(contract))
+    return [
+        f"values = pixels * np.float32({factor}) - np.float32({offset})",
+        "values = np.ascontiguousarray(values.transpose(0, 3, 1, 2))",
+    ]
