@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +12,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgecnn.errors import DataError
+from edgecnn.machine import this_machine
 from edgecnn.spec import DataRef, InputContract
+
+Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class Request:
             split.
         labels_file: A file with one class name on each line, in order; None to order by name.
         skip_broken: Leave broken images out instead of stopping.
+        progress: Called with what is done and the share (0 to 1) that is behind.
     """
 
     source: str
@@ -35,6 +42,7 @@ class Request:
     test_fraction: float = 0.2
     labels_file: Path | None = None
     skip_broken: bool = False
+    progress: Progress | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,3 +163,18 @@ def balanced(split: Split, count: int) -> npt.NDArray[np.int64]:
     chosen = np.sort(np.argsort(turn, kind="stable")[:count])
     picked: npt.NDArray[np.int64] = order[chosen]
     return picked
+
+
+def refuse_too_large(count: int, contract: InputContract) -> None:
+    """Refuse images that would not fit into this machine's memory.
+
+    Raises:
+        DataError: They need more than the machine has.
+    """
+    needed, have = count * math.prod(contract.pixel_shape), this_machine().memory_bytes
+    if have and needed > have:
+        raise DataError(
+            f"{count:,} images of {contract.height}x{contract.width} pixels need "
+            f"{needed / 1e9:.1f} GB of memory, and this machine has {have / 1e9:.1f} GB.",
+            "Use a smaller --input-size or fewer images.",
+        )
