@@ -14,6 +14,8 @@ Color = Literal["rgb", "gray"]
 OutputKind = Literal["logits", "probabilities", "other"]
 Precision = Literal["fp32", "int8", "fp16"]
 
+_FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
+
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -92,6 +94,10 @@ class InputContract:
             raise InputError(
                 f"'{self.resize}' leaves pictures smaller than {self.height}x{self.width} pixels.",
                 f"Use 'crop {max(self.height, self.width)}' or more.",
+            )
+        if self.filter not in _FILTERS:
+            raise InputError(
+                f"'{self.filter}' is no resampling filter.", f"Use one of {', '.join(_FILTERS)}."
             )
 
     @property

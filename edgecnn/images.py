@@ -1,0 +1,161 @@
+"""Pictures to pixels: the one place where images are decoded and resized.
+
+Everything after it is in the graph, so a picture becomes the same pixels in training, in evaluation
+and on the device. What is done, in this order:
+
+1. The first frame is read, and turned as its EXIF data say.
+2. 16-bit greyscale keeps its high byte, as Pillow does for 16-bit colour.
+3. Transparency is laid over white. (Dropping it would show whatever colour hides below.)
+4. The colour becomes RGB or grey (ITU-R 601 luma).
+5. The size becomes the contract's, by its resize rule and filter; a letterbox is black.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from edgecnn.errors import DataError
+from edgecnn.spec import InputContract
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as Picture
+
+MAX_PIXELS = 64_000_000
+_JPEG, _NETPBM = (".jpg", ".jpeg", ".jfif"), (".pgm", ".ppm", ".pnm")
+SUFFIXES = frozenset((".bmp", ".gif", ".png", ".tif", ".tiff", ".webp", *_JPEG, *_NETPBM))
+# Only these are tried: other decoders (EPS runs Ghostscript) have no business here.
+_FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
+
+def decode(source: Path | bytes, contract: InputContract, *, name: str = "") -> NDArray[np.uint8]:
+    """Read a picture as pixels of the contract's size and colour.
+
+    Args:
+        source: A file, or its content.
+        contract: Size, colour, resize rule and filter.
+        name: What to call the picture in an error; the file's path, if left out.
+
+    Returns:
+        uint8 [height, width, channels].
+
+    Raises:
+        DataError: It is no picture, is damaged, has more than 64 million pixels, or pixel values
+            whose range is not known.
+    """
+    name = name or (str(source) if isinstance(source, Path) else "The picture")
+    try:
+        content = source.read_bytes() if isinstance(source, Path) else source
+        with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
+            _refuse_bomb(picture)
+            return fit(picture, contract)
+    except DataError as error:
+        raise DataError(f"{name} cannot be used. {error.problem}", error.remedy) from error
+    except UnidentifiedImageError:
+        reason = "no image format was recognised"
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        reason = f"it has more than {MAX_PIXELS:,} pixels"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except Exception as error:  # damaged files make Pillow's decoders fail in many ways
+        reason = str(error) or type(error).__name__
+    raise DataError(f"{name} is not an image that can be read: {reason}.", "Mend or remove it.")
+
+
+def fit(picture: Picture, contract: InputContract) -> NDArray[np.uint8]:
+    """Bring a Pillow image to pixels of the contract's size and colour.
+
+    Args:
+        picture: An image of any mode and size.
+        contract: Size, colour, resize rule and filter.
+
+    Returns:
+        uint8 [height, width, channels].
+
+    Raises:
+        DataError: The range of its pixel values is not known.
+    """
+    picture = _resized(_to_color(_upright(picture), contract), contract)
+    return np.array(picture, np.uint8).reshape(contract.pixel_shape)
+
+
+def fit_all(images: NDArray[np.uint8], contract: InputContract) -> NDArray[np.uint8]:
+    """Bring pixels that are in memory to the contract's size and colour.
+
+    Args:
+        images: uint8 [N, height, width] grey, or [N, height, width, channels] with 1 (grey),
+            3 (RGB) or 4 (RGBA) channels.
+        contract: Size, colour, resize rule and filter.
+
+    Returns:
+        uint8 [N, height, width, channels], C-contiguous.
+    """
+    if images.shape[1:] == contract.pixel_shape:
+        return np.ascontiguousarray(images)
+    if images.shape[3:] == (1,):
+        images = images[..., 0]
+    fitted = np.empty((len(images), *contract.pixel_shape), np.uint8)
+    for index, image in enumerate(images):
+        fitted[index] = fit(Image.fromarray(np.ascontiguousarray(image)), contract)
+    return fitted
+
+
+def _refuse_bomb(picture: Picture) -> None:
+    if picture.width * picture.height > MAX_PIXELS:
+        raise Image.DecompressionBombError
+
+
+def _upright(picture: Picture) -> Picture:
+    turned: Picture = ImageOps.exif_transpose(picture)
+    return turned
+
+
+def _to_color(picture: Picture, contract: InputContract) -> Picture:
+    picture = _to_8_bits(picture)
+    if picture.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in picture.info:
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture.convert("RGBA"))
+    if picture.mode not in {"RGB", "L"}:
+        picture = picture.convert("RGB")
+    return picture.convert("RGB" if contract.color == "rgb" else "L")
+
+
+def _to_8_bits(picture: Picture) -> Picture:
+    # Pillow's own conversion clips at 255, which turns 16-bit greyscale white.
+    sixteen = picture.mode.startswith("I;16") or (
+        picture.mode == "I" and picture.format in {"PNG", "PPM"}
+    )
+    if sixteen:
+        values = np.asarray(picture).astype(np.uint32)
+        return Image.fromarray((values >> 8).astype(np.uint8))
+    if picture.mode in {"I", "F"}:
+        kind = "32-bit integers" if picture.mode == "I" else "floating-point numbers"
+        raise DataError(
+            f"The pixels are {kind}, whose range is not known.",
+            "Save it with 8 or 16 bits for each channel.",
+        )
+    return picture
+
+
+def _resized(picture: Picture, contract: InputContract) -> Picture:
+    rule, _, number = contract.resize.partition(" ")
+    size, kind = (contract.width, contract.height), Image.Resampling[contract.filter.upper()]
+    if rule == "letterbox":
+        return ImageOps.pad(picture, size, kind)
+    if rule == "stretch":
+        return picture.resize(size, kind)
+    # Rounded as torchvision's Resize and CenterCrop do.
+    width, height = (int(number) * side // min(picture.size) for side in picture.size)
+    if width * height > MAX_PIXELS:
+        raise DataError(
+            f"Its shape, {picture.width}x{picture.height}, is too long for '{contract.resize}'.",
+            "Cut it, or use --resize letterbox.",
+        )
+    left, top = round((width - contract.width) / 2), round((height - contract.height) / 2)
+    box = (left, top, left + contract.width, top + contract.height)
+    return picture.resize((width, height), kind).crop(box)
