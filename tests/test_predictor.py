@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 import edgecnn
-from edgecnn.errors import BundleError, InputError, ModelError, UnavailableError
+from edgecnn.errors import BundleError, DataError, InputError, ModelError, UnavailableError
 from edgecnn.predictor import Predictor, softmax
 from edgecnn.spec import InputContract
 
@@ -178,6 +179,34 @@ def test_labels_must_fit_the_outputs(predictor: Predictor, tiny_net: TinyNet) ->
 def test_what_is_no_image_is_refused(predictor: Predictor, images: Any, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         predictor.run(images)
+
+
+def test_pictures_and_files_are_fitted(
+    predictor: Predictor, tiny_net: TinyNet, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    exact = Image.fromarray(tiny_net.images[0])
+    large = exact.resize((40, 24), Image.Resampling.NEAREST)
+    files = [tmp_path / "exact.png", tmp_path / "large.png"]
+    exact.save(files[0])
+    large.save(files[1])
+    fitted = np.array(large.resize((8, 8), Image.Resampling.BILINEAR))
+    wanted = predictor.run([tiny_net.images[0], fitted])
+    np.testing.assert_array_equal(predictor.run([exact, large]), wanted)
+    np.testing.assert_array_equal(predictor.run(files), wanted)
+    np.testing.assert_array_equal(predictor.run([str(files[0]), large]), wanted)
+    np.testing.assert_array_equal(predictor.run(str(files[1])), wanted[1:])
+    np.testing.assert_array_equal(predictor.run(exact.convert("RGBA")), wanted[:1])
+
+
+def test_files_that_are_no_pictures(predictor: Predictor, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"not a picture")
+    with pytest.raises(DataError, match=r"broken\.png is not an image"):
+        predictor.run([broken])
+    with pytest.raises(DataError, match=r"missing\.png"):
+        predictor.run(tmp_path / "missing.png")
 
 
 def test_top_must_leave_an_answer(predictor: Predictor, tiny_net: TinyNet) -> None:
