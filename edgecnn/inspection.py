@@ -90,8 +90,8 @@ def python_code(model: Bundle | Path | str, variant: str | None = None) -> str:
     """Write the Python that runs a model with ONNX Runtime, NumPy and Pillow, without edgecnn.
 
     For a variant of a bundle it opens an image, does what is left of the preprocessing outside the
-    graph, and prints the best label and all outputs. A plain file has no input contract: it is run
-    on zeros.
+    graph, and prints the best label and all outputs. It is as short as 8-bit pictures without
+    transparency allow. A plain file has no input contract: it is run on zeros.
 
     Args:
         model: A bundle, its folder, or an ONNX file.
