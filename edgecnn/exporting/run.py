@@ -161,7 +161,7 @@ def _golden(bundle: Bundle, net: nn.Module, data: object) -> Golden:
         return Golden(chosen.images, chosen.labels, exact_outputs(net, contract, chosen.images))
     kept = golden(bundle)
     exact = exact_outputs(net, contract, kept.images)
-    allowed = allowed_error(net, contract, kept.images, kept.outputs)
+    allowed = allowed_error(net, contract, kept.images, exact)
     if exact.shape != kept.outputs.shape or not np.abs(exact - kept.outputs).max() <= allowed:
         raise ModelError(
             f"The net no longer gives the golden outputs of {bundle.folder}.",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.disk import disk_errors
-from edgecnn.errors import ModelError
+from edgecnn.errors import EdgeCNNError, ModelError
 from edgecnn.extras import quietly
 from edgecnn.graph.clean import clean, from_bytes, to_bytes
 from edgecnn.predictor import normalise
@@ -61,8 +61,10 @@ def quantize_core(core: ir.Model, contract: InputContract, images: NDArray[np.ui
                     per_channel=True,
                     reduce_range=True,
                 )
-        except (ValueError, RuntimeError, TypeError, AssertionError) as error:
-            reason = str(error).strip().partition("\n")[0].rstrip(".")
+        except EdgeCNNError:
+            raise
+        except Exception as error:  # whatever the quantizer stumbles over
+            reason = str(error).strip().partition("\n")[0].rpartition(" : ")[2].rstrip(".")
             raise ModelError(
                 f"ONNX Runtime cannot quantize this model: {reason}.", "Keep the fp32 variant."
             ) from error

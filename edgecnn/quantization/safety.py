@@ -58,14 +58,14 @@ def largest_pair_sums(model: ir.Model) -> dict[str, int]:
         model: A QDQ model.
 
     Returns:
-        The sums by the names of the nodes.
+        The sums by the names of the nodes, or of their outputs where they have none.
     """
     sums = {}
     for node in model.graph:
         if node.op_type in _MULTIPLIERS and len(node.inputs) > 1:
             weights = _weights(node)
             if weights is not None:
-                sums[str(node.name)] = _largest_pair_sum(weights)
+                sums[str(node.name or node.outputs[0].name)] = _largest_pair_sum(weights)
     return sums
 
 

@@ -1,0 +1,90 @@
+"""Bundles of small nets that were not trained: export asks for weights, not for good ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgecnn import bundle as bundles
+from edgecnn.bundle import WEIGHTS, Bundle, ModelRef
+from edgecnn.data import Dataset, Split
+from edgecnn.records import file_sha256
+from edgecnn.shelves import load_file
+from edgecnn.spec import InputContract
+
+LABELS = ("circle", "cross", "square", "star")
+CONTRACT = InputContract(8, 8, mean=(0.5, 0.4, 0.3), std=(0.2, 0.25, 0.3), labels=LABELS)
+
+# A net's source with a forward() to fill in; `x` is what the last layer is given.
+NET = '''"""A net of a user's own."""
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 3, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(6)
+        self.fc = nn.Linear(6, 4)
+
+    def forward(self, x):
+        x = torch.relu(self.bn(self.conv(x)))
+        {forward}
+'''
+PLAIN = "return self.fc(x.mean((2, 3)))"
+
+MakeNet = Callable[..., Bundle]
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Dataset:
+    """Give 60 pictures to train on and 40 to test with."""
+    random = np.random.default_rng(11)
+    images = random.integers(0, 256, (100, *CONTRACT.pixel_shape), dtype=np.uint8)
+    labels = np.arange(100) % len(LABELS)
+    train, test = Split(images[:60], labels[:60]), Split(images[60:], labels[60:])
+    return Dataset("noise", "/nowhere/noise.npz", LABELS, train, test)
+
+
+@pytest.fixture
+def make_net(tmp_path: Path, pictures: Dataset) -> MakeNet:
+    """Give a function that makes a bundle of a net with some forward().
+
+    `change` is given the state dict before it is written.
+    """
+
+    def make(
+        forward: str = PLAIN, *, change: Callable[[Any], None] | None = None, name: str = "net"
+    ) -> Bundle:
+        import torch
+        from safetensors.torch import save
+
+        source = tmp_path / f"{name}_source" / "my_net.py"
+        source.parent.mkdir(exist_ok=True)
+        source.write_text(NET.format(forward=forward))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            state = load_file(source).Net().state_dict()
+            state["bn.running_var"].uniform_(0.5, 2.0)
+        if change:
+            change(state)
+        manifest = bundles.new_manifest(
+            name,
+            CONTRACT,
+            model=ModelRef(f"{source}:Net", {}, file_sha256(source)),
+            data=pictures.reference(),
+            environment={},
+        )
+        return bundles.create(tmp_path / name, manifest, {WEIGHTS: save(state)})
+
+    return make
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Give every file of a bundle that is not a report, by name."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
