@@ -100,6 +100,7 @@ class EvalReport:
         variants: Each variant's accuracy, in the order asked for.
         comparisons: Each later variant against the first.
         measured: SHA-256 of every file that was measured, by name.
+        notes: What should be known of the data: images left out, images in both splits, …
     """
 
     data: str
@@ -111,6 +112,7 @@ class EvalReport:
     variants: tuple[VariantAccuracy, ...]
     comparisons: tuple[PairedAccuracy, ...]
     measured: dict[str, str]
+    notes: tuple[str, ...]
 
 
 def evaluate(
@@ -148,12 +150,7 @@ def evaluate(
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     names = _names(opened, variants)
     ready = partial(
-        load,
-        opened,
-        runtime=runtime,
-        provider=provider,
-        threads=threads,
-        batch_size=batch_size,
+        load, opened, runtime=runtime, provider=provider, threads=threads, batch_size=batch_size
     )
     for name in names:
         ready(variant=name).close()  # what cannot run is refused before any data is read
@@ -180,6 +177,7 @@ def evaluate(
         variants=tuple(found),
         comparisons=tuple(comparisons),
         measured=_digests(opened, names),
+        notes=loaded.notes,
     )
 
 

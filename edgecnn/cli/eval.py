@@ -15,6 +15,7 @@ from edgecnn.cli._options import (
     json_option,
     keep_report,
     names,
+    note,
     print_report,
     provider_option,
     runtime_option,
@@ -59,6 +60,8 @@ def command(bundle: Path | None, variants: str | None, *, as_json: bool, **optio
         found = evaluate(
             opened, names(variants) if variants else None, progress=progress, **options
         )
+    for text in found.notes:
+        note(text)
     report = make_report("eval", found, found.measured)
     keep_report(report, opened.folder)
     if as_json:
@@ -116,9 +119,8 @@ def _print_pair(pair: PairedAccuracy, images: int) -> None:
         f"(95 % interval {_points(pair.drop.low)} to {_points(pair.drop.high)}).\n"
         f"  {pair.only_first:,} images only {pair.first} got right, "
         f"{pair.only_second:,} only {pair.second}; "
-        f"{100 * pair.same:.2f} % of all answers are the same.\n"
-        f"  {images:,} images that differ so often can rule out a drop of {_points(provable)} "
-        "points, not a smaller one."
+        f"{100 * pair.same:.2f} % of answers are equal.\n"
+        f"  The smallest drop that so many images can rule out is {_points(provable)} points."
     )
 
 

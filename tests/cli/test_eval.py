@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgecnn.golden import make_npz
+from edgecnn.reports import read_report
+
+if TYPE_CHECKING:
+    from tests.conftest import MakeBundle, TinyNet, TypeCommand
+
+CLASSES = ("circle", "cross", "square", "star")
+
+
+def test_tables_and_a_report(make_bundle: MakeBundle, type_command: TypeCommand) -> None:
+    bundle = make_bundle()
+    done = type_command("eval", bundle.folder, "--threads", 1)
+    assert (done.code, done.err) == (0, "")
+    assert "Accuracy on 120 test images of tiny" in done.out
+    assert "int8 against fp32: " in done.out
+    assert "circle" in done.out
+    assert max(map(len, done.out.splitlines())) <= 80
+    (path,) = (bundle.folder / "reports").iterdir()
+    report = read_report(path)
+    assert report.kind == "eval"
+    assert report.measured == {
+        name: bundle.files[name].sha256 for name in ("fp32.onnx", "int8.onnx")
+    }
+
+
+def test_json_is_one_document(make_bundle: MakeBundle, type_command: TypeCommand) -> None:
+    done = type_command("eval", make_bundle().folder, "--variant", "int8", "--json")
+    body = json.loads(done.out)["body"]
+    assert (done.code, done.err) == (0, "")
+    assert [each["name"] for each in body["variants"]] == ["int8"]
+    assert body["variants"][0]["accuracy"]["low"] < body["variants"][0]["accuracy"]["high"]
+
+
+def test_the_newest_bundle_is_taken(
+    make_bundle: MakeBundle, type_command: TypeCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_bundle("runs/tiny").folder
+    monkeypatch.chdir(folder.parent.parent)
+    assert type_command("eval").err == "Using runs/tiny, the newest bundle.\n"
+
+
+def test_notes_on_the_data_are_told(
+    make_bundle: MakeBundle, tiny_net: TinyNet, type_command: TypeCommand, tmp_path: Path
+) -> None:
+    images, labels = tiny_net.images[:40], tiny_net.labels[:40]
+    both: dict[str, NDArray[Any]] = {"x_train": images, "y_train": labels}
+    both |= {"x_test": images, "y_test": labels, "labels": np.array(CLASSES)}
+    (tmp_path / "both.npz").write_bytes(make_npz(both))
+    done = type_command("eval", make_bundle().folder, "--data", tmp_path / "both.npz")
+    assert done.code == 0
+    assert "40" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem"),
+    [
+        (["--variant", "int4"], 2, "has no variant 'int4'; it has fp32, int8."),
+        (["--data", "nowhere"], 2, "There is no data 'nowhere'."),
+        (["--runtime", "ortt"], 2, "There is no runtime 'ortt'."),
+        (["--provider", "cuda9"], 3, "cuda9"),
+        (["--batch-size", "0"], 2, "0 is not in the range"),
+    ],
+)
+def test_errors_say_what_and_end_rightly(
+    make_bundle: MakeBundle,
+    type_command: TypeCommand,
+    arguments: list[str],
+    code: int,
+    problem: str,
+) -> None:
+    done = type_command("eval", make_bundle().folder, *arguments)
+    assert (done.code, done.out) == (code, "")
+    assert problem in done.err
