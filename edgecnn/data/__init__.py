@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
-from edgecnn.data._dataset import Dataset, Request, Split, balanced, by_content
+from edgecnn.data._dataset import Dataset, Progress, Request, Split, balanced, by_content
 from edgecnn.errors import DataError
 from edgecnn.spec import InputContract
 
@@ -40,6 +40,7 @@ def load_dataset(
     test_fraction: float = 0.2,
     labels_file: Path | None = None,
     skip_broken: bool = False,
+    progress: Progress | None = None,
 ) -> Dataset:
     """Load a data set as uint8 images of the contract's size and colour.
 
@@ -51,13 +52,26 @@ def load_dataset(
         test_fraction: Share of images that a single folder of classes gives to the test split.
         labels_file: A file with one class name on each line, in order.
         skip_broken: Leave broken images out and note it, instead of stopping.
+        progress: Called with what is done and the share (0 to 1) that is behind.
 
     Raises:
         DataError: There is no such data, or it cannot be used as it is.
         UnavailableError: A package that the source needs is not installed.
     """
+    if not 0 < test_fraction < 1:
+        raise DataError(
+            f"A test fraction of {test_fraction} leaves one split empty.",
+            "Use a share between 0 and 1, such as --test-fraction 0.2.",
+        )
     request = Request(
-        str(source), contract, seed, data_dir, test_fraction, labels_file, skip_broken
+        source=str(source),
+        contract=contract,
+        seed=seed,
+        data_dir=data_dir,
+        test_fraction=test_fraction,
+        labels_file=labels_file,
+        skip_broken=skip_broken,
+        progress=progress,
     )
     return _find(request.source).load(request)
 

@@ -178,3 +178,14 @@ def refuse_too_large(count: int, contract: InputContract) -> None:
             f"{needed / 1e9:.1f} GB of memory, and this machine has {have / 1e9:.1f} GB.",
             "Use a smaller --input-size or fewer images.",
         )
+
+
+def note_leak(train: Split, test: Split) -> tuple[str, ...]:
+    """Note how many test images are training images as well, pixel for pixel."""
+    shared = int(np.isin(test.content_keys, train.content_keys).sum())
+    if not shared:
+        return ()
+    return (
+        f"{shared} of {len(test)} test images are training images as well: "
+        "accuracy on them proves nothing.",
+    )
