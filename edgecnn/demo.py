@@ -1,0 +1,94 @@
+"""`edgecnn demo`: two nets from nothing to a verdict, by the functions that the commands call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecnn.agreement import parity
+from edgecnn.benchmark import LatencyComparison, bench
+from edgecnn.bundle import refuse_existing
+from edgecnn.exporting import export
+from edgecnn.quantization import QuantizeReport, quantize
+from edgecnn.quantization.verdict import judge
+from edgecnn.spec import Verdict
+from edgecnn.training import train
+
+RECIPES = ("lenet", "resnet8")
+# One thread: on nets this small a second one adds noise and little else.
+_THREADS = 1
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class DemoRow:
+    """What became of one net.
+
+    Attributes:
+        net: The recipe.
+        bundle: The bundle's folder.
+        quantized: fp32 and int8 on the whole test split: accuracy, agreement, size.
+        parity: Whether every variant agrees with the golden vectors.
+        latency: int8 against fp32, in turn, on one thread; None if that could not be measured.
+        verdict: Whether int8 is worth having, and why.
+    """
+
+    net: str
+    bundle: str
+    quantized: QuantizeReport
+    parity: Verdict
+    latency: LatencyComparison | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class DemoReport:
+    """A row for each net."""
+
+    rows: tuple[DemoRow, ...]
+
+
+def demo(
+    folder: Path | str = "edgecnn-demo", *, force: bool = False, tell: Tell | None = None
+) -> DemoReport:
+    """Train two nets on drawn shapes, export, quantize, check and measure them.
+
+    Args:
+        folder: Where the two bundles go.
+        force: Replace bundles that are there.
+        tell: Called with a sentence before each step and after it.
+
+    Raises:
+        BundleError: A bundle is there and `force` was not given.
+        EdgeCNNError: What any of the steps raises.
+    """
+    bundles = [(recipe, Path(folder) / recipe) for recipe in RECIPES]
+    if not force:
+        for _, place in bundles:
+            refuse_existing(place)
+    return DemoReport(tuple(_carry(net, place, tell or _ignore) for net, place in bundles))
+
+
+def _carry(net: str, place: Path, tell: Tell) -> DemoRow:
+    tell(f"{net}: training on drawn shapes …")
+    trained = train(net, output=place, force=True)
+    tell(f"{net}: {100 * trained.accuracy.estimate:.1f} % right. Exporting and quantizing …")
+    export(place)
+    quantized = quantize(place, threads=_THREADS)
+    tell(f"{net}: checking the answers against float64, and measuring …")
+    agreed = parity(place, threads=_THREADS).verdict
+    measured = bench(place, threads=_THREADS).comparisons
+    latency = measured[0] if measured else None
+    verdict = judge(quantized.paired, latency, None, quantized.work) if latency else _unmeasured()
+    tell(f"{net}: {verdict.reasons[0]}")
+    return DemoRow(net, str(place), quantized, agreed, latency, verdict)
+
+
+def _unmeasured() -> Verdict:
+    return Verdict("inconclusive", ("The two could not be measured side by side.",))
+
+
+def _ignore(text: str) -> None:
+    pass
