@@ -65,6 +65,8 @@ def test_variants_on_the_same_images(make_bundle: MakeBundle, tiny_net: TinyNet)
     assert (pair.first, pair.second, pair.only_first, pair.only_second) == ("fp32", "int8", b, c)
     assert pair.same == (first == second).mean()
     assert pair.drop == tango(b, c, 120)
+    for index, each in enumerate(found.variants[1].classes):
+        assert each.correct == int(((second == index) & (labels == index)).sum())
     accuracies = [variant.accuracy.estimate for variant in found.variants]
     assert pair.drop.estimate == pytest.approx(accuracies[0] - accuracies[1])
 
