@@ -78,9 +78,10 @@ def test_muons_steps_are_nearly_orthogonal(shape: tuple[int, int]) -> None:
     assert float(values.max()) < 1.3
 
 
-def test_muon_moves_a_convolution_as_its_definition_says() -> None:
-    net = torch.nn.Conv2d(3, 8, 5)
-    net.to(memory_format=torch.channels_last)
+@pytest.mark.parametrize(("layer", "factor"), [("Conv2d(3, 8, 5)", 1), ("Linear(4, 16)", 2)])
+def test_muon_moves_a_layer_as_its_definition_says(layer: str, factor: int) -> None:
+    name, sizes = layer.removesuffix(")").split("(")
+    net = getattr(torch.nn, name)(*map(int, sizes.split(",")))
     before = net.weight.detach().clone()
     plan = TrainingPlan(optimizer="muon", learning_rate=0.1, momentum=0.5, weight_decay=0.2)
     muon, adamw = optimizers.make_optimizers(net, plan)
@@ -88,8 +89,8 @@ def test_muon_moves_a_convolution_as_its_definition_says() -> None:
     net.weight.grad[0] = -2
     muon.step()
     # The first velocity is the gradient, so Nesterov's direction is 1.5 gradients.
-    flat = optimizers.orthogonal((1.5 * net.weight.grad).flatten(1)).reshape(before.shape)
-    wanted = before * (1 - 0.1 * 0.2) - 0.1 * flat
+    step = optimizers.orthogonal((1.5 * net.weight.grad).flatten(1)).reshape(before.shape)
+    wanted = before * (1 - 0.1 * 0.2) - 0.1 * factor * step
     assert torch.allclose(net.weight, wanted, atol=1e-6)
     assert [group["lr"] for group in adamw.param_groups] == [pytest.approx(0.02)]
 
