@@ -111,7 +111,9 @@ def _refuse_bomb(picture: Picture) -> None:
 
 
 def _upright(picture: Picture) -> Picture:
+    file_format = picture.format
     turned: Picture = ImageOps.exif_transpose(picture)
+    turned.format = file_format  # which the turn forgets
     return turned
 
 
