@@ -58,7 +58,8 @@ def _read(path: Path) -> tuple[Arrays | None, tuple[str, ...]]:
     if not path.is_file():
         return None, ()
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # np.load would leave a damaged file open if it opened it itself.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}, ()
     except Exception:  # a damaged zip file fails in a dozen ways
         return None, (f"The cache file {path} was damaged and is made anew.",)

@@ -33,7 +33,7 @@ _CHUNK = 64
 
 def accepts(source: str) -> bool:
     """Say whether this is a folder."""
-    return Path(source).is_dir()
+    return bool(source) and Path(source).is_dir()
 
 
 def load(request: Request) -> Dataset:

@@ -64,7 +64,8 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
     with _damage(path), zipfile.ZipFile(path) as file:
         unpacked = sum(member.file_size for member in file.infolist())
     _refuse_huge(path, unpacked)
-    with _damage(path), np.load(path, allow_pickle=False) as file:
+    # np.load would leave a damaged file open if it opened it itself.
+    with _damage(path), path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         names = file.files
         arrays = {key: file[key] for key in (*_KEYS, "labels") if key in names}
     missing = [key for key in _KEYS if key not in arrays]
