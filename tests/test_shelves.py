@@ -38,7 +38,10 @@ def net(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_users_file_is_loaded_with_its_neighbours(net: Path) -> None:
+def test_a_users_file_is_loaded_with_its_neighbours(
+    net: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     module, factory = shelves.load_attribute(f"{net}:factory")
     assert callable(factory)
     assert factory().width == 7
@@ -46,7 +49,7 @@ def test_a_users_file_is_loaded_with_its_neighbours(net: Path) -> None:
     assert shelves.load_attribute(str(net))[1] is module.Net
     assert shelves.load_file(net) is module
     assert [path.name for path in net.parent.rglob("*")].count("__pycache__") == 0
-    assert not sys.dont_write_bytecode or "PYTHONDONTWRITEBYTECODE" in __import__("os").environ
+    assert not sys.dont_write_bytecode
 
 
 def test_two_folders_do_not_mix(net: Path, tmp_path: Path) -> None:

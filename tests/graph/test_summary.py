@@ -97,6 +97,23 @@ def test_a_residual_keeps_its_shortcut_alive() -> None:
     assert [layer.parameters for layer in found.layers] == [2_304, 0, 0, 0, 0]
 
 
+def test_nothing_is_written_over_that_is_still_read_or_not_ours() -> None:
+    found = summary(
+        """
+        net (float[N,5] x) => (float[N,5] y) {
+          a = Relu(x)
+          b = Sigmoid(a)
+          c = Reshape(a, size)
+          d = Tanh(b)
+          y = Add(c, d)
+        }
+        """,
+        size=np.array([0, 5]),
+    )
+    # a is read again by Reshape, and its view by Add; d may write over b; x is the caller's.
+    assert [layer.memory_bytes for layer in found.layers] == [40, 40, 40, 40, 60]
+
+
 @pytest.mark.parametrize(
     ("node", "shape", "weights", "macs"),
     [
