@@ -125,7 +125,10 @@ def _check_labels(array: NDArray[Any], count: int, name: str) -> None:
             f"{name} has the shape {list(array.shape)}, but there are {count} images.", _HOW
         )
     if array.min() < 0 or array.max() >= 2**31:
-        raise DataError(f"{name} has labels from {array.min()} to {array.max()}.", _HOW)
+        raise DataError(
+            f"{name} has labels from {array.min()} to {array.max()}.",
+            "Number the classes from 0 without gaps.",
+        )
 
 
 def _class_names(request: Request, arrays: dict[str, NDArray[Any]], path: Path) -> tuple[str, ...]:
