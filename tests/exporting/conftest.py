@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from edgecnn import bundle as bundles
-from edgecnn.bundle import WEIGHTS, Bundle, ModelRef
+from edgecnn.bundle import WEIGHTS, Bundle, ModelRef, open_bundle
 from edgecnn.data import Dataset, Split
 from edgecnn.records import file_sha256
 from edgecnn.shelves import load_file
@@ -58,31 +59,51 @@ def make_net(tmp_path: Path, pictures: Dataset) -> MakeNet:
     `change` is given the state dict before it is written.
     """
 
-    def make(
-        forward: str = PLAIN, *, change: Callable[[Any], None] | None = None, name: str = "net"
-    ) -> Bundle:
-        import torch
-        from safetensors.torch import save
-
-        source = tmp_path / f"{name}_source" / "my_net.py"
-        source.parent.mkdir(exist_ok=True)
-        source.write_text(NET.format(forward=forward))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(3)
-            state = load_file(source).Net().state_dict()
-            state["bn.running_var"].uniform_(0.5, 2.0)
-        if change:
-            change(state)
-        manifest = bundles.new_manifest(
-            name,
-            CONTRACT,
-            model=ModelRef(f"{source}:Net", {}, file_sha256(source)),
-            data=pictures.reference(),
-            environment={},
-        )
-        return bundles.create(tmp_path / name, manifest, {WEIGHTS: save(state)})
+    def make(forward: str = PLAIN, *, change: Callable[[Any], None] | None = None) -> Bundle:
+        return _make(tmp_path, pictures, forward, change)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def exported_once(tmp_path_factory: pytest.TempPathFactory, pictures: Dataset) -> Path:
+    """Give the folder of a bundle that was exported; it is copied and not changed."""
+    from edgecnn.exporting import export
+
+    bundle = _make(tmp_path_factory.mktemp("exported"), pictures, PLAIN, None)
+    export(bundle, data=pictures)
+    return bundle.folder
+
+
+@pytest.fixture
+def exported(exported_once: Path, tmp_path: Path) -> Bundle:
+    """Give a bundle with fp32 and golden vectors, so that another export needs no data."""
+    return open_bundle(shutil.copytree(exported_once, tmp_path / "exported"))
+
+
+def _make(
+    folder: Path, pictures: Dataset, forward: str, change: Callable[[Any], None] | None
+) -> Bundle:
+    import torch
+    from safetensors.torch import save
+
+    source = folder / "source" / "my_net.py"
+    source.parent.mkdir()
+    source.write_text(NET.format(forward=forward))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        state = load_file(source).Net().state_dict()
+        state["bn.running_var"].uniform_(0.5, 2.0)
+    if change:
+        change(state)
+    manifest = bundles.new_manifest(
+        "net",
+        CONTRACT,
+        model=ModelRef(f"{source}:Net", {}, file_sha256(source)),
+        data=pictures.reference(),
+        environment={},
+    )
+    return bundles.create(folder / "net", manifest, {WEIGHTS: save(state)})
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -17,6 +17,7 @@ from torch import nn  # noqa: TID253
 from edgecnn.errors import ModelError
 from edgecnn.exporting.core import OPSETS, export_core
 from edgecnn.graph import clean
+from edgecnn.records import sha256
 from edgecnn.spec import InputContract
 from tests.exporting.conftest import CONTRACT, MakeNet
 
@@ -119,29 +120,31 @@ def test_nothing_is_printed_warned_or_logged(capfd: pytest.CaptureFixture[str]) 
 
 
 CHILD = """
-import sys, torch
+import sys
+from edgecnn.bundle import open_bundle
 from edgecnn.exporting.core import export_core
 from edgecnn.graph import clean
 from edgecnn.records import sha256
-from edgecnn.shelves import load_file
-from edgecnn.spec import InputContract
-torch.manual_seed(3)
-net = load_file(__import__("pathlib").Path(sys.argv[1])).Net().eval()
-model = export_core(net, InputContract(8, 8), opset_version=18, batch_size=None)
-print(sha256(clean.to_bytes(model)))
+from edgecnn.training.models import rebuild
+bundle = open_bundle(sys.argv[1])
+contract = bundle.manifest.contract
+core = export_core(rebuild(bundle), contract, opset_version=18, batch_size=None)
+print(sha256(clean.to_bytes(core)))
 """
 
 
 def test_the_same_net_gives_the_same_bytes_in_every_process(make_net: MakeNet) -> None:
-    source = str(make_net().manifest.model).split("'")[1].removesuffix(":Net")
-    runs = [
-        subprocess.run(
-            [sys.executable, "-c", CHILD, source], capture_output=True, text=True, check=True
-        ).stdout
-        for _ in range(2)
-    ]
-    assert runs[0] == runs[1]
-    assert len(runs[0].strip()) == 64
+    from edgecnn.training.models import rebuild
+
+    bundle = make_net()
+    here = export_core(rebuild(bundle), CONTRACT, opset_version=18, batch_size=None)
+    there = subprocess.run(
+        [sys.executable, "-c", CHILD, str(bundle.folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert there.strip() == sha256(clean.to_bytes(here))
 
 
 class Decides(nn.Module):

@@ -30,9 +30,7 @@ from tests.conftest import TinyNet
 from tests.exporting.conftest import CONTRACT, MakeNet, contents
 
 FLATTENS = "return self.fc(x.mean((2, 3))).squeeze()"
-MERGES = (
-    "y = x.mean((2, 3)).reshape(-1, 12); return self.fc(torch.cat((y[:, :6], y[:, 6:]), 0))"
-)
+MERGES = "y = x.mean((2, 3)).reshape(-1, 12); return self.fc(torch.cat((y[:, :6], y[:, 6:]), 0))"
 LIES = "return self.fc(x.mean((2, 3))) + torch.compiler.is_exporting()"
 OVERFLOWS = "return self.fc(x.mean((2, 3))) * 1e200 * 1e200"
 MIXES = "return self.fc(x.mean((2, 3)) - x.mean((0, 2, 3)))"
@@ -67,11 +65,10 @@ def test_what_is_written_is_loaded_agrees_and_is_recorded(
 
 
 def test_golden_vectors_are_balanced_test_images_with_float64_outputs(
-    make_net: MakeNet, pictures: Dataset
+    exported: Bundle, pictures: Dataset
 ) -> None:
-    bundle = make_net()
-    export(bundle, data=pictures)
-    vectors = golden(open_bundle(bundle.folder))
+    bundle = exported
+    vectors = golden(bundle)
     assert np.bincount(vectors.labels).tolist() == [8, 8, 8, 8]
     test = {image.tobytes() for image in pictures.test.images}
     assert all(image.tobytes() in test for image in vectors.images)
@@ -97,9 +94,8 @@ def test_float64_outputs_are_the_textbooks(tiny_net: TinyNet) -> None:
     np.testing.assert_allclose(found, tiny_net.exact(tiny_net.images), rtol=1e-12, atol=1e-12)
 
 
-def test_the_other_forms_stand_beside_fp32(make_net: MakeNet, pictures: Dataset) -> None:
-    bundle = make_net()
-    export(bundle, data=pictures)
+def test_the_other_forms_stand_beside_fp32(exported: Bundle, pictures: Dataset) -> None:
+    bundle = exported
     export(bundle.folder, preprocessing=False, batch_size=3)
     export(bundle.folder, batch_size=1)
     after = open_bundle(bundle.folder)
@@ -129,11 +125,9 @@ def with_int8(bundle: Bundle) -> Bundle:
 
 
 def test_int8_is_stale_only_if_the_bytes_it_came_from_changed(
-    make_net: MakeNet, pictures: Dataset
+    exported: Bundle,
 ) -> None:
-    bundle = make_net()
-    export(bundle, data=pictures)
-    with_int8(open_bundle(bundle.folder))
+    bundle = with_int8(exported)
     before = contents(bundle.folder)
     assert export(bundle.folder).stale == ()
     assert contents(bundle.folder) == before
@@ -146,10 +140,9 @@ def test_int8_is_stale_only_if_the_bytes_it_came_from_changed(
 
 
 def test_golden_vectors_never_change_and_other_data_is_not_dropped_in_silence(
-    make_net: MakeNet, pictures: Dataset
+    exported: Bundle, pictures: Dataset
 ) -> None:
-    bundle = make_net()
-    export(bundle, data=pictures)
+    bundle = exported
     before = contents(bundle.folder)[GOLDEN]
     other = Split(pictures.test.images[:, ::-1].copy(), pictures.test.labels)
     notes: list[str] = []
@@ -297,14 +290,6 @@ def child(bundle: Bundle, temporary: Path, limit: int = 0, *hidden: str) -> subp
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-@pytest.fixture
-def exported(make_net: MakeNet, pictures: Dataset) -> Bundle:
-    """Give a bundle with golden vectors, so that a child needs no data."""
-    bundle = make_net()
-    export(bundle, data=pictures)
-    return open_bundle(bundle.folder)
 
 
 def test_a_full_disk_changes_nothing(exported: Bundle, tmp_path: Path) -> None:
