@@ -38,13 +38,19 @@ def tiny_data(tiny_net: TinyNet) -> Dataset:
 def make_fp32(make_bundle: MakeBundle, tiny_net: TinyNet) -> MakeFp32:
     """Give a function that makes a bundle with one fp32 variant in some form."""
 
-    def make(*, preprocessing: bool = True, batch: int | None = None, name: str = "tiny") -> Bundle:
+    def make(
+        *,
+        preprocessing: bool = True,
+        batch: int | None = None,
+        change: Callable[[ir.Model], None] | None = None,
+    ) -> Bundle:
         content = tiny_net.onnx(preprocessing=False, batch=batch or "N")
         model = clean.clean(clean.from_bytes(content, where="the tiny net"))
+        if change:
+            change(model)
         if preprocessing:
             model = prefix.put_preprocessing_in_front(model, CONTRACT)
         return make_bundle(
-            name,
             variants=("fp32",),
             files={"fp32": clean.to_bytes(model)},
             changes={"fp32": {"preprocessing": preprocessing, "batch": batch or "dynamic"}},

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from edgecnn import bundle as bundles
@@ -91,6 +92,23 @@ def test_int8_takes_the_form_of_what_it_is_made_from(
     assert (int8.preprocessing, int8.batch) == (fp32.preprocessing, fp32.batch)
     assert int8.made_by == made_by
     assert parity(after, threads=1).verdict.outcome == "pass"
+
+
+def test_what_runs_in_float_is_named_and_promises_nothing(
+    make_fp32: MakeFp32, tiny_data: Dataset
+) -> None:
+    def end_in_float(model: ir.Model) -> None:
+        [logits] = model.graph.outputs
+        node = ir.node("Erf", [logits], name="last")
+        node.outputs[0].shape, node.outputs[0].type = logits.shape, logits.type
+        node.outputs[0].name, logits.name = "logits", "before"
+        model.graph.append(node)
+        model.graph.outputs[:] = node.outputs
+
+    report = quantize(make_fp32(change=end_in_float), data=tiny_data, duration=BRIEFLY, threads=1)
+    assert report.work.float_operators == ("Erf",)
+    assert report.largest_pair_sum <= 32_640
+    assert not report.tolerance.bit_exact
 
 
 def test_calibration_takes_the_training_images_that_come_first_by_content() -> None:
