@@ -147,17 +147,24 @@ def _to_8_bits(picture: Picture) -> Picture:
 def _resized(picture: Picture, contract: InputContract) -> Picture:
     rule, _, number = contract.resize.partition(" ")
     size, kind = (contract.width, contract.height), Image.Resampling[contract.filter.upper()]
-    if rule == "letterbox":
-        return ImageOps.pad(picture, size, kind)
     if rule == "stretch":
         return picture.resize(size, kind)
+    if rule == "letterbox":
+        scale = min(size[0] / picture.width, size[1] / picture.height)
+        _refuse_ribbon(picture, contract, bad=round(scale * min(picture.size)) == 0)
+        return ImageOps.pad(picture, size, kind)
     # Rounded as torchvision's Resize and CenterCrop do.
     width, height = (int(number) * side // min(picture.size) for side in picture.size)
-    if width * height > MAX_PIXELS:
-        raise DataError(
-            f"Its shape, {picture.width}x{picture.height}, is too long for '{contract.resize}'.",
-            "Cut it, or use --resize letterbox.",
-        )
+    _refuse_ribbon(picture, contract, bad=width * height > MAX_PIXELS)
     left, top = round((width - contract.width) / 2), round((height - contract.height) / 2)
     box = (left, top, left + contract.width, top + contract.height)
     return picture.resize((width, height), kind).crop(box)
+
+
+def _refuse_ribbon(picture: Picture, contract: InputContract, *, bad: bool) -> None:
+    if bad:
+        raise DataError(
+            f"Its shape, {picture.width}x{picture.height}, is too long for '{contract.resize}' to "
+            f"{contract.width}x{contract.height}.",
+            "Cut it, or use --resize stretch.",
+        )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -56,6 +56,7 @@ def test_the_order_by_content_is_total_and_mixes_the_classes() -> None:
     assert by_content(twins).tolist() == [1, 0]
 
 
+@example(labels=[0] * 30 + [1] * 5 + [2], count=9)
 @given(labels=st.lists(st.integers(0, 3), min_size=1, max_size=40), count=st.integers(0, 50))
 @settings(deadline=None)
 def test_balanced_takes_as_equally_as_the_classes_allow(labels: list[int], count: int) -> None:
