@@ -53,9 +53,11 @@ def judge_drop(paired: PairedAccuracy, max_drop: float, images: int) -> Verdict:
     drop, allowed = paired.drop, f"the {points(max_drop)} points allowed"
     seen = f"{paired.second} {_loses(drop.estimate)}"
     if drop.high <= max_drop:
-        return Verdict("pass", (f"{seen} and at most {points(drop.high)}: within {allowed}.",))
+        bound = f"it loses at most {points(drop.high)} with 95 % confidence"
+        return Verdict("pass", (f"{seen}; {bound}, within {allowed}.",))
     if drop.low > max_drop:
-        return Verdict("fail", (f"{seen} and at least {points(drop.low)}: more than {allowed}.",))
+        bound = f"it loses at least {points(drop.low)} with 95 % confidence"
+        return Verdict("fail", (f"{seen}; {bound}, more than {allowed}.",))
     return Verdict(
         "inconclusive",
         (
