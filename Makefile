@@ -23,7 +23,7 @@ INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-tools
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench test-gpu clean
+.PHONY: demo test check check-style check-format check-types check-floors bench test-gpu clean
 
 demo: $(INSTALLED)
 	rm -rf .demo && mkdir .demo
@@ -32,10 +32,18 @@ demo: $(INSTALLED)
 test: $(TOOLS)
 	$(BIN)/python -m pytest $(PYTEST)
 
-check: $(TOOLS)
+check: check-style check-format check-types check-floors
+
+check-style: $(TOOLS)
 	$(BIN)/ruff check .
+
+check-format: $(TOOLS)
 	$(BIN)/ruff format --check .
+
+check-types: $(TOOLS)
 	$(BIN)/mypy
+
+check-floors: $(TOOLS)
 	$(BIN)/lint-imports
 
 bench: $(INSTALLED)
