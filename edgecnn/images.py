@@ -49,6 +49,7 @@ def decode(source: Path | bytes, contract: InputContract, *, name: str = "") -> 
             whose range is not known.
     """
     name = name or (str(source) if isinstance(source, Path) else "The picture")
+    remedy = "Mend or remove it."
     try:
         content = source.read_bytes() if isinstance(source, Path) else source
         with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
@@ -60,11 +61,13 @@ def decode(source: Path | bytes, contract: InputContract, *, name: str = "") -> 
         reason = "no image format was recognised"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         reason = f"it has more than {MAX_PIXELS:,} pixels"
+    except FileNotFoundError as error:
+        reason, remedy = error.strerror or str(error), "Check the path."
     except OSError as error:
         reason = error.strerror or str(error)
     except Exception as error:  # damaged files make Pillow's decoders fail in many ways
         reason = str(error) or type(error).__name__
-    raise DataError(f"{name} is not an image that can be read: {reason}.", "Mend or remove it.")
+    raise DataError(f"{name} is not an image that can be read: {reason}.", remedy)
 
 
 def fit(picture: Picture, contract: InputContract) -> NDArray[np.uint8]:

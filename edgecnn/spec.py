@@ -69,12 +69,13 @@ class InputContract:
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
             raise InputError(f"An input of {self.height}x{self.width} pixels has no pixels.")
+        numbers = ",".join(["0.5"] * self.channels)
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != self.channels:
                 raise InputError(
-                    f"{name} has {len(values)} values, but {self.color} has {self.channels} "
-                    "channels.",
-                    f"Give one {name} for each channel.",
+                    f"{name} has {len(values)} values, but {self.color} has "
+                    f"{self.channels} {'channel' if self.channels == 1 else 'channels'}.",
+                    f"Give one {name} for each channel: `--mean {numbers} --std {numbers}`.",
                 )
         if not all(0 < value < math.inf for value in (self.scale, *self.std)):
             raise InputError(

@@ -189,8 +189,9 @@ def test_what_is_no_picture_is_named(content: bytes, reason: str, tmp_path: Path
 
 def test_a_missing_picture_is_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none.png", tmp_path):
-        with pytest.raises(DataError, match=r"No such file|Is a directory|Permission"):
+        with pytest.raises(DataError, match=r"No such file|Is a directory|Permission") as error:
             decode(path, contract(4, 4))
+        assert (error.value.remedy == "Check the path.") == (not path.exists())
 
 
 @given(flips=st.lists(st.tuples(st.integers(0, len(JPEG) - 1), st.integers(0, 7)), max_size=20))

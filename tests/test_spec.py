@@ -42,6 +42,12 @@ def test_impossible_contracts_are_refused(changes: dict[str, Any], problem: str)
         InputContract(**{"height": 32, "width": 32, **changes})
 
 
+def test_a_grey_input_is_told_what_to_give() -> None:
+    with pytest.raises(InputError, match="gray has 1 channel\\.") as caught:
+        InputContract(28, 28, "gray")
+    assert "`--mean 0.5 --std 0.5`" in caught.value.remedy
+
+
 def test_impossible_contracts_in_a_file_are_refused() -> None:
     with pytest.raises(InputError, match="has no pixels"):
         from_json(InputContract, b'{"height": 0, "width": 1}', where="x")

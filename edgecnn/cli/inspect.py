@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("model", required=False, type=click.Path(path_type=Path), metavar="[MODEL]")
 @variant_option
-@click.option("--layers/--no-layers", default=True, help="List every layer.")
+@click.option("--layers/--no-layers", default=True, show_default=True, help="List every layer.")
 @click.option(
     "--code",
     type=click.Choice(["python"]),
@@ -41,6 +41,8 @@ def command(
     place: Bundle | Path = model if model is not None and model.is_file() else find_bundle(model)
     chosen = names(variants) if variants else None
     if code:
+        if as_json:
+            raise click.UsageError("--code prints code, --json a document: give one.")
         if chosen and len(chosen) > 1:
             raise click.UsageError("--code is for one variant.")
         click.echo(python_code(place, chosen[0] if chosen else None), nl=False)
@@ -112,8 +114,8 @@ def _variant_row(each: VariantInspection) -> list[str]:
 def _variant_facts(each: VariantInspection, *, titled: bool) -> Iterator[tuple[str, str]]:
     variant = each.variant
     if titled:
-        how = variant.verdict.outcome if variant.verdict else "nothing was gated"
-        yield variant.name, f"{variant.precision} {variant.format}, {how}"
+        how = f", when it was made: {variant.verdict.outcome}" if variant.verdict else ""
+        yield variant.name, f"{variant.precision} {variant.format}{how}"
     if variant.settings:
         yield "Settings", ", ".join(f"{key} {value}" for key, value in variant.settings.items())
     for number, parent in enumerate(each.lineage):

@@ -117,6 +117,8 @@ def _print(found: ParityReport) -> None:
     if worst:
         columns = ["Worst images", "against", "image", "error", "output", "expected", "answer"]
         table("", columns, worst)
+    if found.verdict.outcome == "pass":
+        click.echo("Every comparison is within its tolerance.")
 
 
 def _row(found: ParityReport, comparison: Comparison) -> list[str]:

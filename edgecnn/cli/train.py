@@ -59,8 +59,8 @@ def _channels(_: click.Context, __: click.Parameter, text: str | None) -> tuple[
 @data_source_options
 @click.option("--input-size", metavar="HxW", callback=_input_size, help="Size of the input.")
 @click.option("--color", type=click.Choice(["rgb", "gray"]), help="Channels of the input.")
-@click.option("--mean", metavar="R,G,B", callback=_channels, help="Subtracted after scaling.")
-@click.option("--std", metavar="R,G,B", callback=_channels, help="Divided by last.")
+@click.option("--mean", metavar="R,G,B|GRAY", callback=_channels, help="Subtracted after scaling.")
+@click.option("--std", metavar="R,G,B|GRAY", callback=_channels, help="Divided by last.")
 @click.option("--resize", metavar="RULE", help="stretch, 'crop N' or letterbox.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training images.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images in one step.")

@@ -270,7 +270,8 @@ def _check_outputs(outputs: object, classes: int, source: str) -> None:
         raise ModelError(
             f"{source} gives outputs of shape {list(outputs.shape)} for 2 pictures, but the data "
             f"has {classes} classes: [2, {classes}] is needed.",
-            f"Set its number of outputs, such as --model-arg num_classes={classes}.",
+            f"Write {classes} into its last layer, or let {source} take an argument num_classes: "
+            "edgecnn fills it in.",
         )
 
 

@@ -37,6 +37,7 @@ def test_a_bundle_on_the_screen(make_bundle: MakeBundle, type_command: TypeComma
     # Input and output of the convolution: 3x8x8 and 6x6x6 floats.
     assert "maps Conv 1x6x6x6 162 5,832 1,632 B no" in words
     assert "in all 196 5,856 1,632 B" in words
+    assert "gated" not in words
 
 
 def test_layers_may_be_left_out(make_bundle: MakeBundle, type_command: TypeCommand) -> None:
@@ -166,6 +167,8 @@ def test_code_is_for_one_sound_variant(
     bundle = make_bundle()
     both = type_command("inspect", bundle.folder, "--variant", "fp32,int8", "--code", "python")
     assert (both.code, both.out) == (2, "")
+    two = type_command("inspect", bundle.folder, "--code", "python", "--json")
+    assert (two.code, two.out) == (2, "")
     other = tiny_net.onnx(preprocessing=False)
     bundles.extend(bundle, {"fp32.onnx": other}, replace(bundle.variant("fp32")))
     stale = type_command("inspect", bundle.folder, "--variant", "int8", "--code", "python")

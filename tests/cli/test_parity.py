@@ -22,6 +22,7 @@ def test_a_table_and_a_report(make_bundle: MakeBundle, type_command: TypeCommand
     assert (done.code, done.err) == (0, "")
     assert "Parity on 32 golden vectors" in done.out
     assert done.out.count(" pass") == 4
+    assert done.out.endswith("Every comparison is within its tolerance.\n")
     assert max(map(len, done.out.splitlines())) <= 80
     (path,) = (bundle.folder / "reports").iterdir()
     report = read_report(path)
@@ -86,6 +87,7 @@ def test_two_files(tiny_net: TinyNet, type_command: TypeCommand, tmp_path: Path)
     done = type_command("parity", one, other, "--save-outputs", saved, "--seed", 5)
     assert done.code == 1
     assert "Parity on 8 random inputs (seed 5)" in done.out
+    assert "Every comparison" not in done.out
     with np.load(saved) as arrays:
         assert arrays["input.pixels"].shape == (8, 8, 8, 3)
     assert type_command("parity", one, "--runtime", "ort,reference").code == 0

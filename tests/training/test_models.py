@@ -195,7 +195,7 @@ def test_an_installed_modules_factory_is_taken() -> None:
         ("{file}:number", "is a int, not something that makes a net", "function"),
         ("{file}:no_net", "makes a str, not a torch.nn.Module", "function"),
         ("{file}:no_weights", "has no weights to train", "another model"),
-        ("{file}:wrong_outputs", r"\[2, 7\] for 2 pictures, but the data has 10", "num_classes=10"),
+        ("{file}:wrong_outputs", r"\[2, 7\] for 2 pictures, but the data has 10", "Write 10 into"),
         ("{file}:wrong_inputs", "does not take pictures of 32x32 with 3 channels", "--input-size"),
         ("{file}:TwoOutputs", "gives a tuple, not one tensor", "aux_logits"),
     ],
