@@ -114,7 +114,7 @@ def python_code(model: Bundle | Path | str, variant: str | None = None) -> str:
 def _inspect_file(path: Path, variants: Sequence[str] | None) -> Inspection:
     if variants:
         raise InputError(f"{path} is a file and has no variants.", "Leave --variant out.")
-    extras.require(f"Looking into {path}", "onnx")
+    extras.require("Looking into a graph", "onnx")
     content = _read(path)
     variant = Variant(path.name, "fp32", "onnx", (str(path),), preprocessing=False)
     graph = summarise(content, where=str(path))
@@ -148,7 +148,7 @@ def _inspect_variant(bundle: Bundle, variant: Variant, *, strict: bool) -> Varia
 def _graph(bundle: Bundle, variant: Variant) -> GraphSummary:
     if variant.format != "onnx":
         raise ModelError(f"The format '{variant.format}' holds no ONNX graph.")
-    extras.require(f"Looking into the graph of '{variant.name}'", "onnx")
+    extras.require("Looking into a graph", "onnx")
     content = bundle.read(variant.files[0])
     return summarise(content, where=str(bundle.folder / variant.files[0]))
 

@@ -1,7 +1,12 @@
 """Training: a recipe and data become a bundle."""
 
-from edgecnn.training.models import rebuild
-from edgecnn.training.report import TrainReport
-from edgecnn.training.run import train
+from edgecnn import extras
+
+# Here, because the modules below cannot even be imported without them.
+extras.require("`edgecnn train`", "torch", "safetensors")
+
+from edgecnn.training.models import rebuild  # noqa: E402
+from edgecnn.training.report import TrainReport  # noqa: E402
+from edgecnn.training.run import train  # noqa: E402
 
 __all__ = ["TrainReport", "rebuild", "train"]
