@@ -237,7 +237,7 @@ def _refuse_batch(variant: Variant, batch_size: int) -> None:
     if variant.batch not in ("dynamic", batch_size):
         raise InputError(
             f"The variant '{variant.name}' takes batches of {variant.batch}, not {batch_size}.",
-            f"Use --batch-size {variant.batch}, or export with --batch-size {batch_size}.",
+            f"Use --batch-size {variant.batch}, or name other variants with --variant.",
         )
 
 

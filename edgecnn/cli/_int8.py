@@ -62,7 +62,8 @@ def print_int8(report: QuantizeReport) -> None:
     )
     if report.tolerance.bit_exact:
         click.echo(f"Every CPU gives the same answers with {int8.variant}, bit for bit.")
-    click.echo(f"Verdict: {report.verdict.outcome}: {' '.join(report.verdict.reasons)}")
+    # Its outcome is of int8's worth; "fail" beside exit code 0 would look like a gate.
+    click.echo(f"Verdict: {' '.join(report.verdict.reasons)}")
 
 
 def stop_at_gate(report: QuantizeReport) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,6 +79,11 @@ def requirements_table(requirements: Iterable[Requirement], *, stderr: bool = Tr
         mark = "[green]ok[/]" if need.ok else "[red]missing[/]"
         sheet.add_row(mark, escape(need.name), escape(need.needed), escape(need.found))
     console(stderr=stderr).print(sheet)
+
+
+def next_step(command: str, folder: Path | None) -> None:
+    """Say what comes next, for the bundle that the user named; the newest needs no name."""
+    click.echo(f"Next: edgecnn {command}" + (f" {shlex.quote(str(folder))}" if folder else ""))
 
 
 def percent(share: float) -> str:

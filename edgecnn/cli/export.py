@@ -83,6 +83,10 @@ def command(
         print_report(report)
     else:
         _print(found)
+        from edgecnn.cli._show import next_step
+
+        again = "int8" in found.stale or not found.int8
+        next_step("quantize" if again else "bench", bundle)
     if found.int8:
         stop_at_gate(found.int8)
 
@@ -111,5 +115,3 @@ def _print(found: ExportReport) -> None:
         print_int8(found.int8)
     for name in found.stale:
         note(f"'{name}' was made from the file that this one replaced, and is now stale.")
-    stale = "int8" in found.stale
-    click.echo("Next: edgecnn quantize" if stale or not found.int8 else "Next: edgecnn bench")

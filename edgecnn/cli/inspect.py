@@ -114,8 +114,9 @@ def _variant_row(each: VariantInspection) -> list[str]:
 def _variant_facts(each: VariantInspection, *, titled: bool) -> Iterator[tuple[str, str]]:
     variant = each.variant
     if titled:
-        how = f", when it was made: {variant.verdict.outcome}" if variant.verdict else ""
-        yield variant.name, f"{variant.precision} {variant.format}{how}"
+        yield variant.name, f"{variant.precision} {variant.format}"
+    if variant.verdict and variant.verdict.reasons:
+        yield "When made", " ".join(variant.verdict.reasons)
     if variant.settings:
         yield "Settings", ", ".join(f"{key} {value}" for key, value in variant.settings.items())
     for number, parent in enumerate(each.lineage):

@@ -47,6 +47,8 @@ def command(bundle: Path | None, *, as_json: bool, **options: Any) -> None:
     if as_json:
         print_report(report)
     else:
+        from edgecnn.cli._show import next_step
+
         print_int8(found)
-        click.echo("Next: edgecnn bench")
+        next_step("bench", bundle)
     stop_at_gate(found)

@@ -144,8 +144,9 @@ def test_what_cannot_be_measured_is_refused(make_bundle: MakeBundle) -> None:
         bench(bundle, variants=["fp32", "fp32"])
     with pytest.raises(BundleError, match="no variant 'fp16'"):
         bench(bundle, variants=["fp16"])
-    with pytest.raises(InputError, match="takes batches of 1, not 4"):
+    with pytest.raises(InputError, match="takes batches of 1, not 4") as caught:
         bench(bundle, batch_size=4)
+    assert "--variant" in caught.value.remedy
     with pytest.raises(InputError, match="holds no image"):
         bench(bundle, batch_size=0)
     with pytest.raises(BundleError, match="no variant to measure"):

@@ -26,7 +26,7 @@ from edgecnn.golden import golden
 from edgecnn.predictor import load
 from edgecnn.spec import Parent, Variant
 from edgecnn.training.models import rebuild
-from tests.conftest import TinyNet
+from tests.conftest import TinyNet, TypeCommand
 from tests.exporting.conftest import CONTRACT, MakeNet, contents
 
 FLATTENS = "return self.fc(x.mean((2, 3))).squeeze()"
@@ -266,6 +266,14 @@ def test_a_second_writer_is_refused(make_net: MakeNet, pictures: Dataset) -> Non
         export(bundle, data=pictures)
     after = contents(bundle.folder)
     assert {name: after[name] for name in before} == before
+
+
+def test_what_comes_next_is_for_the_bundle_that_was_named(
+    exported: Bundle, type_command: TypeCommand
+) -> None:
+    done = type_command("export", exported.folder, "--threads", 1)
+    assert done.code == 0
+    assert done.out.endswith(f"Next: edgecnn quantize {exported.folder}\n")
 
 
 CHILD = """

@@ -18,7 +18,7 @@ import pytest
 from edgecnn import bundle as bundles
 from edgecnn.agreement import parity
 from edgecnn.bundle import Bundle, open_bundle
-from edgecnn.cli._int8 import parse_points
+from edgecnn.cli._int8 import parse_points, print_int8
 from edgecnn.data import Dataset, Split, by_content
 from edgecnn.errors import BundleError, DataError, InputError
 from edgecnn.golden import expected, golden
@@ -31,7 +31,9 @@ from tests.quantization.conftest import MakeFp32, contents, pictures
 BRIEFLY = 0.05
 
 
-def test_int8_is_written_measured_and_recorded(make_fp32: MakeFp32, tiny_data: Dataset) -> None:
+def test_int8_is_written_measured_and_recorded(
+    make_fp32: MakeFp32, tiny_data: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
     bundle = make_fp32()
     notes: list[str] = []
     report = quantize(
@@ -50,6 +52,8 @@ def test_int8_is_written_measured_and_recorded(make_fp32: MakeFp32, tiny_data: D
     assert report.gate is not None
     assert report.gate.outcome == "pass"
     assert "120 test images can rule out" in notes[0]
+    print_int8(report)
+    assert f"Verdict: {report.verdict.reasons[0]}" in capsys.readouterr().out
     for side, name in ((report.fp32, "fp32"), (report.int8, "int8")):
         with load(after, variant=name, threads=1) as predictor:
             answers = predictor.run(tiny_data.test.images).argmax(axis=1)
