@@ -359,6 +359,7 @@ def _read_manifest(text: bytes, path: Path) -> Manifest:
     _refuse_newer(data, path)
     manifest = from_builtins(Manifest, data, where=str(path))
     _refuse_outside(manifest, path)
+    _refuse_contradictions(manifest, path)
     return manifest
 
 
@@ -376,6 +377,41 @@ def _refuse_outside(manifest: Manifest, path: Path) -> None:
         pure = PurePosixPath(name)
         if pure.is_absolute() or ".." in pure.parts or "\\" in name:
             raise BundleError(f"{path} names a file outside the bundle: {name}.", "Do not use it.")
+
+
+def _refuse_contradictions(manifest: Manifest, path: Path) -> None:
+    # A digest can be recomputed by whoever edits the manifest.
+    names = [variant.name for variant in manifest.variants]
+    twice = [f"names the variant '{name}' twice" for name in names if names.count(name) > 1]
+    lost = [
+        f"gives the variant '{variant.name}' a file that it does not list: {file}"
+        for variant in manifest.variants
+        for file in (*variant.files, variant.golden)
+        if file is not None and file not in (manifest.files or {})
+    ]
+    none = [
+        f"gives the variant '{variant.name}' no file"
+        for variant in manifest.variants
+        if not variant.files
+    ]
+    for what in [*twice, *lost, *none, *_parents_in_a_circle(manifest)]:
+        raise BundleError(f"{path} {what}.", "Copy the bundle anew, or make it again.")
+
+
+def _parents_in_a_circle(manifest: Manifest) -> list[str]:
+    parents = {
+        file: variant.parent.file
+        for variant in manifest.variants
+        for file in variant.files
+        if variant.parent is not None
+    }
+    for file in parents:
+        ancestor: str | None = parents[file]
+        for _ in parents:
+            if ancestor == file:
+                return [f"makes {file} its own ancestor"]
+            ancestor = parents.get(ancestor) if ancestor is not None else None
+    return []
 
 
 def _seal(manifest: Manifest, have: Mapping[str, FileRecord], files: Mapping[str, bytes]) -> bytes:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from edgecnn.spec import Variant
 
 UNLABELLED = -1
+# What NumPy raises on a file that is none of its own; a shape that is a lie asks for the memory.
+_BROKEN = (ValueError, KeyError, TypeError, EOFError, OSError, MemoryError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +156,7 @@ def _read(bundle: Bundle, file: str, kinds: Mapping[str, str]) -> dict[str, NDAr
     try:
         with np.load(content, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in kinds}
-    except (ValueError, KeyError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
+    except _BROKEN as error:
         raise _unreadable(bundle, file, str(error).strip("'\"")) from error
     for name, kind in kinds.items():
         if kind and arrays[name].dtype != kind:

@@ -361,3 +361,31 @@ def test_ctrl_c_in_the_middle_leaves_the_bundle_as_it_was(
             bundles.extend(full, {"fp32.onnx": b"new"}, FP32)
     assert read_all(full.folder) == before
     bundles.extend(full, {"fp32.onnx": b"new"}, FP32)
+
+
+FOREIGN = [
+    ({"files": ["/etc/passwd"]}, "does not list: /etc/passwd"),
+    ({"golden": "../x"}, r"does not list: \.\./x"),
+    ({"files": []}, "'int8' no file"),
+    ({"name": "fp32"}, "'fp32' twice"),
+    ({"parent": {"file": "int8.onnx", "sha256": "0"}}, r"int8\.onnx its own ancestor"),
+]
+
+
+@pytest.mark.parametrize(("change", "problem"), FOREIGN)
+def test_a_manifest_that_contradicts_itself_is_refused(
+    full: Bundle, change: dict[str, object], problem: str
+) -> None:
+    variants = json.loads((full.folder / bundles.MANIFEST).read_bytes())["variants"]
+    variants[1] |= change
+    resealed(full, variants=variants)
+    with pytest.raises(BundleError, match=problem):
+        bundles.open_bundle(full.folder)
+
+
+def test_parents_that_go_in_a_circle_are_refused(full: Bundle) -> None:
+    variants = json.loads((full.folder / bundles.MANIFEST).read_bytes())["variants"]
+    variants[0]["parent"]["file"] = "int8.onnx"
+    resealed(full, variants=variants)
+    with pytest.raises(BundleError, match="its own ancestor"):
+        bundles.open_bundle(full.folder)

@@ -59,6 +59,21 @@ def npz(**changes: NDArray[Any]) -> bytes:
     return make_npz(arrays | changes)
 
 
+def lying() -> bytes:
+    """Give an archive whose images claim a shape that no memory holds."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(npz())) as honest, zipfile.ZipFile(buffer, "w") as archive:
+        for name in honest.namelist():
+            entry = honest.read(name)
+            if name == "images.npy":
+                entry = entry.replace(
+                    b"(2, 8, 8, 3), }" + b" " * 15, b"(2" + b"0" * 15 + b", 8, 8, 3), }"
+                )
+                assert b"(2000" in entry
+            archive.writestr(name, entry)
+    return buffer.getvalue()
+
+
 def pickled() -> bytes:
     buffer = io.BytesIO()
     np.savez(buffer, images=np.array([{}], object), labels=np.zeros(1), outputs=np.zeros(1))
@@ -72,6 +87,7 @@ def pickled() -> bytes:
         b"not a zip file",
         npz()[:-100],
         pickled(),
+        lying(),
         make_npz({"images": np.zeros((2, 8, 8, 3), np.uint8)}),
         npz(images=np.zeros((2, 8, 8, 3), np.float32)),
         npz(images=np.zeros((2, 8, 9, 3), np.uint8)),
@@ -90,6 +106,7 @@ def pickled() -> bytes:
         "text",
         "truncated",
         "pickle",
+        "huge",
         "missing",
         "dtype",
         "size",

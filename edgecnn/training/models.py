@@ -69,8 +69,6 @@ def rebuild(bundle: Bundle) -> nn.Module:
             changed, or no longer fits the weights.
         BundleError: The weights are missing or damaged.
     """
-    from safetensors.torch import load
-
     model = bundle.manifest.model
     if model is None:
         raise ModelError(
@@ -78,7 +76,7 @@ def rebuild(bundle: Bundle) -> nn.Module:
             "Use the variants it has; `edgecnn inspect` lists them.",
         )
     factory = _unchanged_factory(model, bundle.folder)
-    weights = load(bundle.read(WEIGHTS))
+    weights = _weights(bundle)
     with torch.random.fork_rng(devices=[]):
         net = _call(factory, model.arguments)
     try:
@@ -89,6 +87,19 @@ def rebuild(bundle: Bundle) -> nn.Module:
             "Train it again with `edgecnn train`.",
         ) from error
     return net.eval()
+
+
+def _weights(bundle: Bundle) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        return load(bundle.read(WEIGHTS))
+    except SafetensorError as error:
+        raise ModelError(
+            f"{bundle.folder / WEIGHTS} holds no weights: {_one_line(error)}.",
+            "Train it again with `edgecnn train`.",
+        ) from error
 
 
 def find_factory(source: str) -> Factory:

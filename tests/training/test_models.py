@@ -238,6 +238,18 @@ def test_a_changed_or_missing_file_is_refused(make_recipe: Any, tmp_path: Path) 
         rebuild(bundle)
 
 
+def test_weights_that_are_no_weights_are_refused(make_recipe: Any, tmp_path: Path) -> None:
+    from edgecnn.bundle import WEIGHTS, create
+    from edgecnn.training import rebuild, train
+
+    train(make_recipe(), output=tmp_path / "own", epochs=1)
+    whole = open_bundle(tmp_path / "own")
+    for content in (b"", b"no weights at all", whole.read(WEIGHTS)[:100]):
+        spoilt = create(whole.folder, whole.manifest, {WEIGHTS: content}, force=True)
+        with pytest.raises(ModelError, match=r"weights\.safetensors holds no weights: .*\."):
+            rebuild(spoilt)
+
+
 def test_rebuilding_leaves_the_random_numbers_alone(make_recipe: Any, tmp_path: Path) -> None:
     from edgecnn.training import rebuild, train
 
