@@ -14,13 +14,20 @@ the same way (checking inputs, naming providers, choosing threads) is done here,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from edgecnn import gpu, machine, shelves
-from edgecnn.errors import InputError, Requirement, UnavailableError
+from edgecnn.errors import (
+    EdgeCNNError,
+    InputError,
+    Requirement,
+    RuntimeCrashed,
+    UnavailableError,
+)
 from edgecnn.spec import TensorSpec, Variant
 
 if TYPE_CHECKING:
@@ -47,6 +54,8 @@ __all__ = [
 ]
 
 Options = Mapping[str, str]
+
+OTHER_ENGINE = "Try another --runtime or --provider; `edgecnn doctor` lists those that are here."
 
 
 @dataclass(frozen=True)
@@ -140,12 +149,14 @@ class CheckedSession:
             InputError: An input is missing, unknown, or of the wrong dtype, shape or content.
         """
         self._check(inputs)
-        return self._session.run(inputs)
+        with _failures(self.runtime):
+            return self._session.run(inputs)
 
     def prepare(self, inputs: Arrays) -> Callable[[], object]:
         """Check the inputs once, then give the engine's own inner call on them."""
         self._check(inputs)
-        return self._session.prepare(inputs)
+        with _failures(self.runtime):
+            return self._session.prepare(inputs)
 
     def close(self) -> None:
         """Free what the session holds; closing twice is harmless."""
@@ -214,9 +225,11 @@ def check_available(runtime: str = "ort", provider: str | None = None) -> Target
         UnavailableError: The runtime or provider is not to be had here.
     """
     adapter = load_runtime(runtime)
-    wanted = normalise_provider(provider or adapter.PROVIDERS[0])
-    available = adapter.availability(wanted)
-    if not available.ok:
+    wanted = normalise_provider(adapter.PROVIDERS[0] if provider is None else provider)
+    with _failures(adapter.NAME):
+        available = adapter.availability(wanted)
+        ok = available.ok
+    if not ok:
         raise UnavailableError(available.reason, available.remedy, available.requirements)
     return Target(adapter, wanted, available.versions)
 
@@ -263,16 +276,32 @@ def open_on(
     if threads is not None and threads < 1:
         raise InputError(f"{threads} threads cannot run anything.", "Use --threads 1 or more.")
     count = threads or machine.allowed_cores()
-    session = adapter.open_session(
-        variant, provider=wanted, threads=count, options=dict(options or {})
-    )
-    if session.provider != wanted:
+    with _failures(adapter.NAME):
+        session = adapter.open_session(
+            variant, provider=wanted, threads=count, options=dict(options or {})
+        )
+        runs_on = session.provider
+    if runs_on != wanted:
         session.close()
         raise UnavailableError(
-            f"'{wanted}' was asked for, but {adapter.NAME} runs on '{session.provider}'.",
+            f"'{wanted}' was asked for, but {adapter.NAME} runs on '{runs_on}'.",
             "Run `edgecnn doctor` to see what is missing.",
         )
     return CheckedSession(session, adapter.NAME, count)
+
+
+@contextmanager
+def _failures(name: str) -> Iterator[None]:
+    try:
+        yield
+    except EdgeCNNError:
+        raise
+    except MemoryError as error:
+        raise RuntimeCrashed("The memory ran out.", "Use a smaller --batch-size.") from error
+    except Exception as error:
+        raise RuntimeCrashed(
+            f"The runtime '{name}' failed: {type(error).__name__}: {error}.", OTHER_ENGINE
+        ) from error
 
 
 def normalise_provider(name: str) -> str:

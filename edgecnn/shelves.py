@@ -11,7 +11,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -150,8 +150,10 @@ def _import(name: str) -> ModuleType:
 
 @contextmanager
 def _failures(what: str) -> Iterator[None]:
+    # stdout is for results: what a foreign file prints there would end up in a JSON document.
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except InputError:
         raise
     except (Exception, SystemExit) as error:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgecnn import machine
-from edgecnn.errors import InputError, UnavailableError
-from edgecnn.runtime import load_runtime, normalise_provider, open_session, plain_file
-from edgecnn.spec import Variant
+from edgecnn.errors import InputError, RuntimeCrashed, UnavailableError
+from edgecnn.runtime import (
+    CheckedSession,
+    load_runtime,
+    normalise_provider,
+    open_session,
+    plain_file,
+)
+from edgecnn.spec import TensorSpec, Variant
 
 LIAR = """
 from edgecnn.runtime import Availability
@@ -92,3 +100,52 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
 )
 def test_providers_have_short_names(name: str, short: str) -> None:
     assert normalise_provider(name) == short
+
+
+@pytest.mark.parametrize(
+    ("sound", "broken"),
+    [
+        ("return Availability(ok=True)", "raise ImportError('no engine')"),
+        ("return Availability(ok=True)", "return None"),
+        ("return Session()", "raise ValueError('no kernel')"),
+        ("return Session()", "return None"),
+    ],
+)
+def test_a_runtime_that_fails_is_not_edgecnns_fault(
+    tmp_path: Path, variant: Variant, sound: str, broken: str
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/runtime.py").write_text(LIAR.replace(sound, broken))
+    with pytest.raises(RuntimeCrashed, match=r"The runtime 'liar' failed: \w+Error: .*--runtime"):
+        open_session(variant, runtime=str(tmp_path / "broken"))
+
+
+def test_a_session_that_fails_is_not_edgecnns_fault() -> None:
+    class Failing:
+        provider = "cpu"
+        inputs: tuple[TensorSpec, ...] = ()
+        outputs: tuple[TensorSpec, ...] = ()
+
+        def run(self, inputs: object) -> dict[str, Any]:
+            raise ValueError("no kernel")
+
+        def prepare(self, inputs: object) -> Callable[[], object]:
+            raise ValueError("no kernel")
+
+        def close(self) -> None:
+            pass
+
+    session = CheckedSession(Failing(), "mine", 1)
+    for call in (session.run, session.prepare):
+        with pytest.raises(
+            RuntimeCrashed, match="The runtime 'mine' failed: ValueError: no kernel"
+        ):
+            call({})
+
+
+def test_what_a_runtime_prints_on_import_stays_off_stdout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "runtime.py").write_text(f"{LIAR}\nprint('a banner')\n")
+    load_runtime(str(tmp_path))
+    assert capsys.readouterr() == ("", "a banner\n")

@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.errors import RuntimeCrashed
-from edgecnn.runtime import Options, Variant
-from edgecnn.worker.messages import OTHER_ENGINE, Failure, Opened, Timed, Usage
+from edgecnn.runtime import OTHER_ENGINE, Options, Variant
+from edgecnn.worker.messages import Failure, Opened, Timed, Usage
 
 if TYPE_CHECKING:
     from edgecnn.runtime import Arrays

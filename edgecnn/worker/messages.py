@@ -8,8 +8,6 @@ from edgecnn import errors
 from edgecnn.errors import EdgeCNNError, Requirement, UnavailableError
 from edgecnn.runtime import TensorSpec
 
-OTHER_ENGINE = "Try another --runtime or --provider; `edgecnn doctor` lists those that are here."
-
 
 @dataclass(frozen=True)
 class Opened:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from edgecnn import errors
 from edgecnn.errors import EdgeCNNError
-from edgecnn.runtime import CheckedSession, Variant, check_available, open_on
-from edgecnn.worker.messages import OTHER_ENGINE, Failure, Opened, Timed, Usage
+from edgecnn.runtime import OTHER_ENGINE, CheckedSession, Variant, check_available, open_on
+from edgecnn.worker.messages import Failure, Opened, Timed, Usage
 
 if TYPE_CHECKING:
     from edgecnn.runtime import Arrays
