@@ -121,7 +121,9 @@ def judge(name: str, gates: tuple[Gate, ...]) -> Verdict:
 
 
 def judge_all(verdicts: list[Verdict]) -> Verdict:
-    """Give the verdict of several: the worst of them, with its reasons."""
+    """Give the verdict of several: the worst of them, with its reasons; of none, no pass."""
+    if not verdicts:
+        return Verdict("inconclusive", ("Nothing was compared.",))
     for outcome in ("fail", "inconclusive"):
         reasons = [v.reasons for v in verdicts if v.outcome == outcome]
         if reasons:

@@ -58,6 +58,7 @@ def edgecnn(debug: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    _open_closed_streams()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if _COMPLETE in os.environ:
         edgecnn.main(arguments, prog_name="edgecnn", complete_var=_COMPLETE)
@@ -129,6 +130,13 @@ def _files() -> dict[str, str]:
 def _summary(path: str) -> str:
     with open(path, encoding="utf-8") as file:  # noqa: PTH123
         return file.readline().strip().strip('"').rstrip(".")
+
+
+def _open_closed_streams() -> None:
+    # Python gives None for a stream that the shell closed (`>&-`).
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _closed_pipe() -> int:

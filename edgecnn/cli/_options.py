@@ -65,17 +65,36 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def not_empty(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """Refuse a list of names that names nothing, such as that of an unset shell variable."""
+    if value is not None and not names(value):
+        raise click.BadParameter("it names nothing.", context, option)
+    return value
+
+
 bundle_argument = click.argument(
     "bundle", required=False, type=click.Path(path_type=Path, file_okay=False)
 )
 variant_option = click.option(
-    "--variant", "variants", metavar="NAME[,NAME]", help="Variants; by default all of the bundle."
+    "--variant",
+    "variants",
+    metavar="NAME[,NAME]",
+    callback=not_empty,
+    help="Variants; by default all of the bundle.",
 )
 runtime_option = click.option(
-    "--runtime", default="ort", show_default=True, metavar="NAME|PATH", help="Engine to run on."
+    "--runtime",
+    default="ort",
+    show_default=True,
+    metavar="NAME|PATH",
+    callback=not_empty,
+    help="Engine to run on.",
 )
 provider_option = click.option(
-    "--provider", metavar="NAME", help="Where to compute: cpu, cuda, …  [default: cpu]"
+    "--provider",
+    metavar="NAME",
+    callback=not_empty,
+    help="Where to compute: cpu, cuda, …  [default: cpu]",
 )
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores allowed]"

@@ -12,6 +12,7 @@ from edgecnn.cli._options import (
     json_option,
     keep_report,
     names,
+    not_empty,
     print_report,
     stop_unless_passed,
     threads_option,
@@ -39,9 +40,15 @@ _REMEDIES = {
     default="ort",
     show_default=True,
     metavar="NAME|PATH[,…]",
+    callback=not_empty,
     help="Engines to run on; later ones are also compared with the first.",
 )
-@click.option("--provider", metavar="NAME[,…]", help="Where to compute.  [default: cpu]")
+@click.option(
+    "--provider",
+    metavar="NAME[,…]",
+    callback=not_empty,
+    help="Where to compute.  [default: cpu]",
+)
 @threads_option
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images in one run.")
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute error that is allowed.")

@@ -176,10 +176,15 @@ def _with_digests(report: TrainReport) -> Report:
 
 
 def _print(report: TrainReport) -> None:
+    from rich.markup import escape
+
     from edgecnn.cli._show import percent, table
 
     rows = [
-        (entry.label, percent(entry.correct / entry.images) if entry.images else "no images")
+        (
+            escape(entry.label),
+            percent(entry.correct / entry.images) if entry.images else "no images",
+        )
         for entry in report.classes
     ]
     table("Accuracy by class", ("class", "accuracy"), rows)

@@ -80,6 +80,7 @@ def test_verdicts() -> None:
 def test_the_worst_verdict_counts() -> None:
     passed, failed = Verdict("pass"), Verdict("fail", ("a.",))
     unclear = Verdict("inconclusive", ("b.",))
+    assert judge_all([]).outcome == "inconclusive"
     assert judge_all([passed, passed]) == passed
     assert judge_all([passed, unclear]) == unclear
     assert judge_all([unclear, failed, passed, failed]) == Verdict("fail", ("a.", "a."))

@@ -186,6 +186,29 @@ def test_a_closed_pipe_ends_quietly(make_bundle: MakeBundle) -> None:
         assert closed_early(*arguments) == (141, ""), arguments
 
 
+@pytest.mark.parametrize("descriptor", [1, 2])
+def test_a_stream_that_the_shell_closed_is_no_fault(
+    make_bundle: MakeBundle, descriptor: int
+) -> None:
+    folder = make_bundle(variants=("fp32",)).folder
+    closing = ["sh", "-c", f'exec "$@" {descriptor}>&-', "sh", *PROGRAM, "inspect", str(folder)]
+    child = subprocess.run(closing, capture_output=True, text=True, check=False)
+    assert (child.returncode, child.stderr) == (0, "")
+    assert bool(child.stdout) == (descriptor == 2)
+
+
+@pytest.mark.parametrize("option", ["--variant", "--runtime", "--provider"])
+@pytest.mark.parametrize("name", ["parity", "eval", "bench"])
+def test_a_list_that_names_nothing_is_no_default(
+    name: str, option: str, make_bundle: MakeBundle, type_command: TypeCommand
+) -> None:
+    folder = make_bundle(variants=("fp32",)).folder
+    for text in ("", " ,"):
+        done = type_command(name, folder, option, text)
+        assert (done.code, done.out) == (2, "")
+        assert "it names nothing" in done.err
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_full_disk_under_stdout_is_an_error() -> None:
     with Path("/dev/full").open("w") as full:

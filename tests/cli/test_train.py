@@ -138,3 +138,20 @@ def test_wrong_usage_is_exit_code_2(
     assert words in err
     assert "Traceback" not in err
     assert not Path("runs/lenet").exists()
+
+
+def test_class_names_are_no_markup(type_command: TypeCommand, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (40, 32, 32, 3), dtype=np.uint8)
+    labels, names = np.arange(20) % 2, np.array(["[/]", "[red]x[/red]"])
+    parts: dict[str, Any] = {
+        "x_train": images[:20],
+        "y_train": labels,
+        "x_test": images[20:],
+        "y_test": labels,
+    }
+    (tmp_path / "names.npz").write_bytes(make_npz(parts | {"labels": names}))
+    output = ("--output", tmp_path / "made", "--epochs", 1, "--threads", 1)
+    done = type_command("train", "--data", tmp_path / "names.npz", *output)
+    assert done.code == 0
+    assert all(name in done.out for name in names)
