@@ -30,7 +30,7 @@ SHELLS, PYTHON = {"console", "sh"}, {"python"}
 # A block under another name would not be run: these hold no commands.
 SILENT = {"text", "toml", "json", "c", "mermaid"}
 FENCE = re.compile(
-    r"(?:^<!-- (?P<marker>.+?) -->\n)?^```(?P<language>\S*)\n(?P<body>.*?)^```$", re.M | re.S
+    r"(?:^<!-- (?P<marker>[^\n]+?) -->\n)?^```(?P<language>\S*)\n(?P<body>.*?)^```$", re.M | re.S
 )
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|<(?:img|a)[^>]+(?:src|href)=\"([^\"]+)\"")
 LIMIT_S = 300
@@ -164,6 +164,8 @@ def anchors(document: Path) -> set[str]:
 
 EXAMPLE = """# One `edgecnn` thing
 
+<!-- a remark that belongs to no block -->
+
 <!-- exit: 2 or 3 -->
 ```console
 $ echo one \\
@@ -185,7 +187,7 @@ $ false
 
 def test_blocks_are_found_with_what_is_said_of_them(tmp_path: Path) -> None:
     first, second, third = blocks(tmp_path / "x.md", EXAMPLE)
-    assert (first.line, first.codes, first.not_run) == (4, {2, 3}, "")
+    assert (first.line, first.codes, first.not_run) == (6, {2, 3}, "")
     assert first.script == "echo one \\\n    two\nexit 3"
     assert second.not_run == "it would take a week"
     assert (third.language, third.codes) == ("text", {0})
