@@ -298,7 +298,7 @@ def _failures(name: str) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise RuntimeCrashed("The memory ran out.", "Use a smaller --batch-size.") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RuntimeCrashed(
             f"The runtime '{name}' failed: {type(error).__name__}: {error}.", OTHER_ENGINE
         ) from error

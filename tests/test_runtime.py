@@ -109,6 +109,7 @@ def test_providers_have_short_names(name: str, short: str) -> None:
         ("return Availability(ok=True)", "return None"),
         ("return Session()", "raise ValueError('no kernel')"),
         ("return Session()", "return None"),
+        ("return Session()", "raise SystemExit(0)"),
     ],
 )
 def test_a_runtime_that_fails_is_not_edgecnns_fault(
@@ -116,7 +117,9 @@ def test_a_runtime_that_fails_is_not_edgecnns_fault(
 ) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken/runtime.py").write_text(LIAR.replace(sound, broken))
-    with pytest.raises(RuntimeCrashed, match=r"The runtime 'liar' failed: \w+Error: .*--runtime"):
+    with pytest.raises(
+        RuntimeCrashed, match=r"The runtime 'liar' failed: (\w+Error|SystemExit): .*--runtime"
+    ):
         open_session(variant, runtime=str(tmp_path / "broken"))
 
 

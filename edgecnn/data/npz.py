@@ -156,8 +156,9 @@ def _split(arrays: dict[str, NDArray[Any]], part: str, request: Request) -> Spli
 
 
 def _check_classes(train: Split, test: Split, labels: tuple[str, ...], path: Path) -> None:
-    empty = [name for label, name in enumerate(labels) if not (train.labels == label).any()]
-    if empty and (test.labels == labels.index(empty[0])).any():
+    trained, tested = set(train.labels.tolist()), set(test.labels.tolist())
+    empty = [labels[label] for label in sorted(tested - trained)]
+    if empty:
         raise DataError(
             f"{path} has test images of the class '{empty[0]}', but none to train on.",
             "Number the classes from 0 without gaps, each with training images.",

@@ -242,7 +242,7 @@ def _call(factory: Factory, arguments: Mapping[str, object]) -> nn.Module:
     shown = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
     try:
         net = factory.make(**arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(
             f"{factory.source} makes no net from ({shown}): "
             f"{type(error).__name__}: {_one_line(error)}.",
@@ -263,7 +263,7 @@ def _try_forward(
     try:
         with torch.no_grad():
             return net(pictures)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(
             f"{source} does not take pictures of {contract.height}x{contract.width} with "
             f"{contract.channels} channels: {type(error).__name__}: {_one_line(error)}.",
@@ -286,5 +286,5 @@ def _check_outputs(outputs: object, classes: int, source: str) -> None:
         )
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split()).rstrip(".") or "no reason given"

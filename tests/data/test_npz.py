@@ -144,3 +144,10 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
 def test_images_in_both_splits_are_noted(tmp_path: Path) -> None:
     data = load_dataset(written(tmp_path / "x.npz", x_test=_X[:3]), CONTRACT)
     assert data.notes[0].startswith("3 of 3 test images are training images as well")
+
+
+def test_every_class_that_is_tested_was_trained(tmp_path: Path) -> None:
+    # Class 2 is in neither part; 3 in the test part alone.
+    train = np.arange(len(arrays()["y_train"])) % 2
+    test = np.full(len(arrays()["y_test"]), 3)
+    refused(written(tmp_path / "a.npz", y_train=train, y_test=test, labels=None), "class '3'")

@@ -257,3 +257,19 @@ def test_rebuilding_leaves_the_random_numbers_alone(make_recipe: Any, tmp_path: 
     before = torch.get_rng_state()
     rebuild(open_bundle(tmp_path / "own"))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("where", ["def __init__(self):", "def forward(self, x):"])
+def test_a_net_that_ends_the_program_is_refused(tmp_path: Path, where: str) -> None:
+    lines = [
+        "import torch",
+        "class Net(torch.nn.Module):",
+        f"    {where}",
+        "        raise SystemExit",
+    ]
+    if "forward" in where:
+        lines[2:2] = ["    def __init__(self):", "        super().__init__()"]
+        lines[4:4] = ["        self.last = torch.nn.Linear(1, 1)"]
+    (tmp_path / "ending.py").write_text("\n".join(lines))
+    with pytest.raises(ModelError, match="SystemExit"):
+        make(f"{tmp_path / 'ending.py'}:Net")
