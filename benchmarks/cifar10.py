@@ -83,8 +83,9 @@ def carry(recipe: str, options: argparse.Namespace) -> Row:
 
 
 def train_report(bundle: Path) -> dict[str, Any]:
-    """Give what the last training of a bundle reported."""
-    return read_report(max(bundle.glob("reports/*-train-*.json"))).body
+    """Give what the last training of a bundle reported, without the places of its files."""
+    body = read_report(max(bundle.glob("reports/*-train-*.json"))).body
+    return {name: value for name, value in body.items() if name not in {"bundle", "data", "model"}}
 
 
 def markdown(result: Result) -> str:

@@ -62,7 +62,8 @@ def bench(
 
     Args:
         bundle: A bundle or its folder.
-        variants: Names of variants, the one to compare with first; by default all.
+        variants: Names of variants, the one to compare with first; by default all that take this
+            batch size.
         runtime: Name or path of the runtime.
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator; by default the cores that this process may use.
@@ -86,7 +87,7 @@ def bench(
     plan = replace(make_plan(duration, iterations, warmup), cold_start=cold_start)
     target = check_available(runtime, provider)
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    located = [opened.locate(name) for name in _chosen(opened, variants)]
+    located = [opened.locate(name) for name in _chosen(opened, variants, batch_size)]
     job = _Job(
         variants=tuple(located),
         contract=opened.manifest.contract,
@@ -215,8 +216,10 @@ def _batches(job: _Job, variant: Variant, opened: Opened) -> Batches:
     return make_batches(job.contract, variant, opened, job.images.pixels, job.batch_size)
 
 
-def _chosen(bundle: Bundle, variants: Sequence[str]) -> Sequence[str]:
-    names = variants or [variant.name for variant in bundle.manifest.variants]
+def _chosen(bundle: Bundle, variants: Sequence[str], batch_size: int) -> Sequence[str]:
+    every = bundle.manifest.variants
+    fitting = [variant.name for variant in every if variant.batch in ("dynamic", batch_size)]
+    names = variants or fitting or [variant.name for variant in every]
     if not names:
         raise BundleError(
             f"{bundle.folder} has no variant to measure yet.",

@@ -101,6 +101,10 @@ def command(
         print_report(keeper.last)
     else:
         _print(report)
+    measured = {row.variant for row in report.variants}
+    left_out = [each.name for each in opened.manifest.variants if each.name not in measured]
+    if left_out and not chosen:
+        note(f"Left out, as they take other batches: {', '.join(left_out)}.")
     for path in keeper.paths:
         note(f"Report: {path}")
     context.exit(_exit_code(report))

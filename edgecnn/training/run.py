@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -113,6 +114,8 @@ def train(
     _refuse_unwritable(folder)
     contract = _change(chosen.input, input_size, color, mean, std, resize)
     _refuse_large_shift(chosen, contract)
+    if contract.color != chosen.input.color:
+        tell(Note(f"{contract.color} pictures: mean {contract.mean}, std {contract.std}."))
     place = find_device(device)
     dataset = load_dataset(
         data or chosen.data,
@@ -193,6 +196,8 @@ def _change(
     resize: str | None,
 ) -> InputContract:
     height, width = input_size or (contract.height, contract.width)
+    if color == "gray" and contract.color == "rgb":
+        mean, std = mean or _average(contract.mean), std or _average(contract.std)
     return replace(
         contract,
         height=height,
@@ -202,6 +207,10 @@ def _change(
         std=std or contract.std,
         resize=resize or contract.resize,
     )
+
+
+def _average(values: tuple[float, ...]) -> tuple[float, ...]:
+    return (round(fmean(values), 4),)
 
 
 def _carry_out(job: Job, *, force: bool, resume: bool, cpu: float) -> TrainReport:

@@ -145,12 +145,17 @@ def test_what_cannot_be_measured_is_refused(make_bundle: MakeBundle) -> None:
     with pytest.raises(BundleError, match="no variant 'fp16'"):
         bench(bundle, variants=["fp16"])
     with pytest.raises(InputError, match="takes batches of 1, not 4") as caught:
-        bench(bundle, batch_size=4)
+        bench(bundle, variants=["fp32", "int8"], batch_size=4)
     assert "--variant" in caught.value.remedy
     with pytest.raises(InputError, match="holds no image"):
         bench(bundle, batch_size=0)
     with pytest.raises(BundleError, match="no variant to measure"):
         bench(make_bundle("empty", variants=()))
+
+
+def test_by_default_what_takes_other_batches_is_left_out(make_bundle: MakeBundle) -> None:
+    report = bench(make_bundle(changes={"int8": {"batch": 1}}), batch_size=4, duration=0.1)
+    assert [row.variant for row in report.variants] == ["fp32"]
 
 
 def test_ctrl_c_hands_over_what_was_measured(make_bundle: MakeBundle) -> None:

@@ -19,9 +19,9 @@ from torch import nn
 
 
 class Net(nn.Module):
-    def __init__(self, num_classes, width=4):
+    def __init__(self, num_classes, width=4, in_channels=3):
         super().__init__()
-        self.conv = nn.Conv2d(3, width, 3, padding=1)
+        self.conv = nn.Conv2d(in_channels, width, 3, padding=1)
         self.bn = nn.BatchNorm2d(width)
         self.drop = nn.Dropout(0.2)
         self.fc = nn.Linear(width, num_classes)

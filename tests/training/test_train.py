@@ -293,7 +293,7 @@ def test_a_torchvision_model_trains(shades: Path, tmp_path: Path) -> None:
         ({"input_size": (1, 1)}, RecipeError, "shift = 1 would move a picture"),
         ({"epochs": 0}, RecipeError, "epochs = 0 cannot be trained with"),
         ({"learning_rate": float("nan")}, RecipeError, "learning_rate = nan"),
-        ({"color": "gray"}, InputError, "mean has 3 values"),
+        ({"mean": (0.5,)}, InputError, "mean has 1 values"),
         ({"data": "no such data"}, DataError, "no such data"),
         ({"model": "nonet"}, ModelError, "There is no model 'nonet'"),
         ({"device": "tpu"}, InputError, "There is no device 'tpu'"),
@@ -305,6 +305,16 @@ def test_what_cannot_be_is_refused(
     with pytest.raises(kind, match=problem):
         training.train(make_recipe(), output=tmp_path / "own", **options)
     assert list(tmp_path.glob("own*")) == []
+
+
+def test_grey_pictures_take_the_average_of_three_colours_and_say_so(
+    make_recipe: Any, tmp_path: Path
+) -> None:
+    told: list[object] = []
+    training.train(make_recipe(), color="gray", output=tmp_path / "own", tell=told.append)
+    contract = open_bundle(tmp_path / "own").manifest.contract
+    assert (contract.color, len(contract.mean), len(contract.std)) == ("gray", 1, 1)
+    assert any("gray pictures: mean" in getattr(event, "text", "") for event in told)
 
 
 def test_a_place_that_cannot_be_written_is_found_first(make_recipe: Any, tmp_path: Path) -> None:
