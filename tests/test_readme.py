@@ -33,7 +33,7 @@ FENCE = re.compile(
     r"(?:^<!-- (?P<marker>[^\n]+?) -->\n)?^```(?P<language>\S*)\n(?P<body>.*?)^```$", re.M | re.S
 )
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|<(?:img|a)[^>]+(?:src|href)=\"([^\"]+)\"")
-LIMIT_S = 300
+LIMIT_S = 600  # a shared machine may be slow
 
 
 @dataclass(frozen=True)
