@@ -13,10 +13,11 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 def pool_spatial_means(model: ir.Model) -> None:
-    """Turn each mean over height and width into GlobalAveragePool, in place.
+    """Turn each mean over height and width into an AveragePool over all of it, in place.
 
     torch writes adaptive pooling as ReduceMean, which ONNX Runtime computes in float even between
-    int8 operators; GlobalAveragePool it computes in integers.
+    int8 operators; pooling stays in int8. GlobalAveragePool would, too, but x86 and arm CPUs round
+    its halves differently.
 
     Args:
         model: A model whose inner shapes are known, as the exporter leaves them.
@@ -27,7 +28,14 @@ def pool_spatial_means(model: ir.Model) -> None:
         if not _is_spatial_mean(node):
             continue
         mean = node.outputs[0]
-        pool = ir.node("GlobalAveragePool", [node.inputs[0]], metadata_props=node.metadata_props)
+        image = node.inputs[0]
+        assert image is not None
+        pool = ir.node(
+            "AveragePool",
+            [image],
+            {"kernel_shape": _height_and_width(image)},
+            metadata_props=node.metadata_props,
+        )
         nodes = [pool]
         if not _integer(node, "keepdims", default=1):
             pool.outputs[0].name = f"{mean.name}_pooled"
@@ -68,7 +76,13 @@ def _is_spatial_mean(node: ir.Node) -> bool:
     if node.op_type != "ReduceMean" or image is None or image.shape is None:
         return False
     axes = constant_ints(node.inputs[1]) if len(node.inputs) > 1 else None
-    return len(image.shape) == 4 and sorted(axis % 4 for axis in axes or []) == [2, 3]
+    spatial = sorted(axis % 4 for axis in axes or []) == [2, 3]
+    return spatial and len(image.shape) == 4 and len(_height_and_width(image)) == 2
+
+
+def _height_and_width(image: ir.Value) -> list[int]:
+    assert image.shape is not None
+    return [size for size in image.shape[2:] if isinstance(size, int)]
 
 
 def _integer(node: ir.Node, name: str, *, default: int) -> int:

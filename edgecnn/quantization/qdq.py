@@ -12,6 +12,7 @@ from edgecnn.errors import EdgeCNNError, ModelError
 from edgecnn.extras import quietly
 from edgecnn.graph.clean import clean, from_bytes, to_bytes
 from edgecnn.predictor import normalise
+from edgecnn.quantization.additions import Scale, even_scales
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,17 +36,27 @@ def quantize_core(core: ir.Model, contract: InputContract, images: NDArray[np.ui
         images: Calibration images, uint8 [M, height, width, channels].
 
     Returns:
-        The same model with QuantizeLinear and DequantizeLinear around its operators.
+        The same model with QuantizeLinear and DequantizeLinear around its operators, the scales
+        around additions such that every CPU rounds them alike.
 
     Raises:
         ModelError: ONNX Runtime's quantizer refuses the model.
         InputError: The temporary folder is full.
     """
+    model = _quantize(core, contract, images, {})
+    scales = even_scales(model)
+    return _quantize(core, contract, images, scales) if scales else model
+
+
+def _quantize(
+    core: ir.Model, contract: InputContract, images: NDArray[np.uint8], scales: dict[str, Scale]
+) -> ir.Model:
     import onnx
     from onnxruntime import quantization as ort
 
     name, batch = _image_input(core)
     proto = onnx.load_model_from_string(to_bytes(core))
+    options = {"TensorQuantOverrides": _overrides(scales)} if scales else {}
     with tempfile.TemporaryDirectory(prefix="edgecnn-") as folder:
         path = Path(folder) / "int8.onnx"
         try:
@@ -60,6 +71,7 @@ def quantize_core(core: ir.Model, contract: InputContract, images: NDArray[np.ui
                     calibrate_method=ort.CalibrationMethod.MinMax,
                     per_channel=True,
                     reduce_range=True,
+                    extra_options=options,
                 )
         except EdgeCNNError:
             raise
@@ -69,6 +81,20 @@ def quantize_core(core: ir.Model, contract: InputContract, images: NDArray[np.ui
                 f"ONNX Runtime cannot quantize this model: {reason}.", "Keep the fp32 variant."
             ) from error
         return clean(from_bytes(path.read_bytes(), where="The quantized model"))
+
+
+def _overrides(scales: dict[str, Scale]) -> dict[str, list[dict[str, NDArray[Any]]]]:
+    import numpy as np
+
+    return {
+        name: [
+            {
+                "scale": np.array(each.scale, np.float32),
+                "zero_point": np.array(each.zero_point, np.uint8),
+            }
+        ]
+        for name, each in scales.items()
+    }
 
 
 class _Reader:

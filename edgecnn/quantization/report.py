@@ -48,6 +48,7 @@ class QuantizeReport:
         latency: Both in turn, each in a process of its own.
         work: What ONNX Runtime does for one image.
         largest_pair_sum: Largest sum of two products of a layer; above 32,767 AVX2 saturates.
+        uneven_operators: Integer operators that CPUs may round differently.
         tolerance: What `edgecnn parity` allows it from now on.
         max_drop: Largest loss of accuracy allowed (0.005 is half a point); None if not named.
         gate: Whether the loss is within that; None if it was not named.
@@ -67,6 +68,7 @@ class QuantizeReport:
     latency: LatencyComparison
     work: Work
     largest_pair_sum: int
+    uneven_operators: tuple[str, ...]
     tolerance: Tolerance
     max_drop: float | None
     gate: Verdict | None

@@ -19,12 +19,7 @@ from edgecnn.golden import Golden, golden, make_expected
 from edgecnn.predictor import Predictor
 from edgecnn.quantization.qdq import SCHEME, quantize_core
 from edgecnn.quantization.report import QuantizeReport, Side
-from edgecnn.quantization.safety import (
-    LARGEST_INT16,
-    float_operators,
-    largest_pair_sums,
-    operator_count,
-)
+from edgecnn.quantization.safety import LARGEST_INT16, AsItRuns, as_it_runs, largest_pair_sums
 from edgecnn.quantization.verdict import Work, judge, judge_drop, points
 from edgecnn.records import sha256
 from edgecnn.runtime import check_available, open_session
@@ -184,7 +179,8 @@ def _measure_and_write(
 
     content, draft = to_bytes(model), _draft(job, calibration_images)
     largest = max(largest_pair_sums(model).values(), default=0)
-    work = _work(job.source, content)
+    running = as_it_runs(content)
+    work = _work(job.source, running)
     with temporary_file(draft.files[0], content) as path:
         located = replace(draft, files=(str(path),))
         before, after = _answers(job, job.source, 0.2), _answers(job, located, 0.35)
@@ -195,7 +191,7 @@ def _measure_and_write(
     tolerance = _tolerance(
         job.vectors,
         after.golden_outputs,
-        bit_exact=largest <= LARGEST_INT16 and not work.float_operators,
+        bit_exact=largest <= LARGEST_INT16 and running.same_everywhere,
     )
     verdict = judge(paired, latency, gate, work)
     written = replace(draft, tolerance=tolerance, verdict=verdict)
@@ -216,6 +212,7 @@ def _measure_and_write(
         latency=latency,
         work=work,
         largest_pair_sum=largest,
+        uneven_operators=running.uneven,
         tolerance=tolerance,
         max_drop=max_drop,
         gate=gate,
@@ -243,15 +240,15 @@ def _draft(job: _Job, calibration_images: int) -> Variant:
     )
 
 
-def _work(source: Variant, content: bytes) -> Work:
+def _work(source: Variant, running: AsItRuns) -> Work:
     from edgecnn.graph.summary import summarise
 
     original = source.path.read_bytes()
     return Work(
         macs=summarise(original, where=str(source.path)).macs,
-        fp32_operators=operator_count(original),
-        int8_operators=operator_count(content),
-        float_operators=float_operators(content),
+        fp32_operators=as_it_runs(original).operators,
+        int8_operators=running.operators,
+        float_operators=running.floating,
     )
 
 

@@ -2,17 +2,20 @@
 
 AVX2 multiplies unsigned by signed bytes and adds two products in 16 bits, with saturation: where
 that saturates, a CPU without VNNI answers something else. Whatever runs in float between two
-integer operators may be rounded differently, too.
+integer operators may be rounded differently, too, and so may some integer operators.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.disk import disk_errors
 from edgecnn.errors import ModelError
+from edgecnn.quantization.additions import Scale, is_even
 
 if TYPE_CHECKING:
     import onnx
@@ -22,17 +25,15 @@ if TYPE_CHECKING:
 LARGEST_INT16 = 32_767
 _LARGEST_UINT8 = 255
 _MULTIPLIERS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
-# What ONNX Runtime computes in integers, or only moves.
-_INTEGER = {
-    "QGemm",
-    "QLinearAdd",
-    "QLinearAveragePool",
-    "QLinearConcat",
-    "QLinearConv",
-    "QLinearGlobalAveragePool",
-    "QLinearMatMul",
+# Integer operators that every CPU rounds alike: one multiplication and one rounding to even, or,
+# for average pools, float sums in a fixed order. QLinearAdd does so with the right scales.
+_EVEN = {
     "MaxPool",
     "NhwcMaxPool",
+    "QGemm",
+    "QLinearAveragePool",
+    "QLinearConv",
+    "QLinearMatMul",
 }
 _MOVES = {
     "Concat",
@@ -69,51 +70,78 @@ def largest_pair_sums(model: ir.Model) -> dict[str, int]:
     return sums
 
 
-def float_operators(content: bytes) -> tuple[str, ...]:
-    """Name the operators that ONNX Runtime computes in float after the first QuantizeLinear.
+@dataclass(frozen=True)
+class AsItRuns:
+    """What ONNX Runtime runs of a QDQ model, after its own optimisation on this CPU.
 
-    It is asked itself: what it will run after its own optimisation on this CPU is written out and
-    read back.
+    Attributes:
+        operators: How many operators there are.
+        floating: Those that compute in float after the first QuantizeLinear; each once, in order.
+        uneven: Those that compute in integers and that CPUs may round differently; likewise.
+    """
+
+    operators: int
+    floating: tuple[str, ...]
+    uneven: tuple[str, ...]
+
+    @property
+    def same_everywhere(self) -> bool:
+        """Every CPU gives the same bits, if no product saturates."""
+        return not self.floating and not self.uneven
+
+
+def as_it_runs(content: bytes) -> AsItRuns:
+    """Ask ONNX Runtime what it will run: it writes out what it has optimised.
 
     Args:
-        content: A QDQ model.
-
-    Returns:
-        Operator names in order, each once; none if integers flow from the first QuantizeLinear to
-        the DequantizeLinear that gives the output.
+        content: An ONNX model.
 
     Raises:
         ModelError: ONNX Runtime refuses the model.
     """
-    graph = _as_it_runs(content).graph
-    found: dict[str, None] = {}
-    integer: set[str] = set()
-    floating: set[str] = set()
+    graph = _optimised(content).graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    floating: dict[str, None] = {}
+    uneven: dict[str, None] = {}
+    integers: set[str] = set()
+    floats: set[str] = set()
     for node in graph.node:
         reads = set(node.input)
         if node.op_type == "QuantizeLinear":
-            integer.update(node.output)
-        elif node.op_type == "DequantizeLinear" and reads & integer:
-            floating.update(node.output)
-        elif reads & floating:
-            floating.update(node.output)
-            if node.op_type not in _MOVES:
-                found[node.op_type] = None
-        elif reads & integer:
-            integer.update(node.output)
-            if node.op_type not in _INTEGER | _MOVES or _ends_in_float(node):
-                found[node.op_type] = None
-    return tuple(found) if integer else ("all",)
+            integers.update(node.output)
+        elif reads & floats or (node.op_type == "DequantizeLinear" and reads & integers):
+            floats.update(node.output)
+            if node.op_type not in _MOVES | {"DequantizeLinear"}:
+                floating[node.op_type] = None
+        elif reads & integers:
+            (floats if _ends_in_float(node) else integers).update(node.output)
+            if not _is_integer(node):
+                floating[node.op_type] = None
+            elif not _is_even(node, constants):
+                uneven[node.op_type] = None
+    return AsItRuns(len(graph.node), tuple(floating) if integers else ("all",), tuple(uneven))
 
 
-def operator_count(content: bytes) -> int:
-    """Count the operators that ONNX Runtime runs, after its own optimisation on this CPU."""
-    return len(_as_it_runs(content).graph.node)
+def _is_integer(node: onnx.NodeProto) -> bool:
+    known = _EVEN | _MOVES
+    return node.op_type in known or node.op_type.startswith("QLinear")
 
 
 def _ends_in_float(node: onnx.NodeProto) -> bool:
     # Without a scale for its output, QGemm gives floats.
     return node.op_type == "QGemm" and len(node.input) < 8
+
+
+def _is_even(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) -> bool:
+    from onnx import numpy_helper
+
+    if node.op_type != "QLinearAdd":
+        return node.op_type in _EVEN | _MOVES
+    names = [name for place, name in enumerate(node.input) if place not in (0, 3)]
+    if not all(name in constants for name in names):
+        return False
+    a, za, b, zb, c, zc = (numpy_helper.to_array(constants[name]).item() for name in names)
+    return is_even(Scale(a, za), Scale(b, zb), Scale(c, zc))
 
 
 def _weights(node: ir.Node) -> NDArray[Any] | None:
@@ -146,7 +174,7 @@ def _largest_pair_sum(weights: NDArray[Any]) -> int:
     return int(_LARGEST_UINT8 * sizes[:, -2:].sum(axis=1).max())
 
 
-def _as_it_runs(content: bytes) -> onnx.ModelProto:
+def _optimised(content: bytes) -> onnx.ModelProto:
     import onnx
     import onnxruntime
 

@@ -74,7 +74,7 @@ def test_batch_normalisation_is_folded_and_means_are_pooled_in_integers() -> Non
     operators = [node.op_type for node in export(residual()).graph.node]
     assert "BatchNormalization" not in operators
     assert "ReduceMean" not in operators
-    assert "GlobalAveragePool" in operators
+    assert "AveragePool" in operators
 
 
 def test_nodes_carry_the_names_of_the_nets_own_layers() -> None:

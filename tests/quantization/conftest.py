@@ -21,9 +21,18 @@ MakeFp32 = Callable[..., Bundle]
 
 @pytest.fixture
 def core(tiny_net: TinyNet) -> ir.Model:
-    """Give the tiny net's float core."""
-    content = tiny_net.onnx(preprocessing=False)
-    return clean.clean(clean.from_bytes(content, where="the tiny net"))
+    """Give the tiny net's float core as export writes it."""
+    return exported_core(tiny_net)
+
+
+def exported_core(net: TinyNet, batch: int | str = "N") -> ir.Model:
+    """Give the tiny net's float core with its mean as an AveragePool over all of the image."""
+    model = clean.from_bytes(net.onnx(preprocessing=False, batch=batch), where="the tiny net")
+    for node in model.graph:
+        if node.op_type == "GlobalAveragePool":
+            node.op_type = "AveragePool"
+            node.attributes["kernel_shape"] = ir.AttrInt64s("kernel_shape", [6, 6])
+    return clean.clean(model)
 
 
 @pytest.fixture
@@ -44,8 +53,7 @@ def make_fp32(make_bundle: MakeBundle, tiny_net: TinyNet) -> MakeFp32:
         batch: int | None = None,
         change: Callable[[ir.Model], None] | None = None,
     ) -> Bundle:
-        content = tiny_net.onnx(preprocessing=False, batch=batch or "N")
-        model = clean.clean(clean.from_bytes(content, where="the tiny net"))
+        model = exported_core(tiny_net, batch or "N")
         if change:
             change(model)
         if preprocessing:

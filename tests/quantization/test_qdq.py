@@ -15,7 +15,7 @@ from edgecnn.errors import ModelError
 from edgecnn.graph import clean
 from edgecnn.predictor import normalise
 from edgecnn.quantization.qdq import quantize_core
-from edgecnn.quantization.safety import float_operators, largest_pair_sums
+from edgecnn.quantization.safety import as_it_runs, largest_pair_sums
 from edgecnn.records import sha256, to_json
 from tests.conftest import CONTRACT, TinyNet
 
@@ -65,7 +65,7 @@ def test_the_range_is_that_of_the_calibration_images(core: ir.Model, tiny_net: T
 
 def test_float_is_left_only_at_the_two_ends(core: ir.Model, tiny_net: TinyNet) -> None:
     model = quantized(core, tiny_net)
-    assert float_operators(clean.to_bytes(model)) == ()
+    assert as_it_runs(clean.to_bytes(model)).floating == ()
     sums = largest_pair_sums(model)
     assert len(sums) == 2
     assert all(0 < value <= 32_640 for value in sums.values())

@@ -48,6 +48,7 @@ def test_int8_is_written_measured_and_recorded(
     assert int8.verdict == report.verdict
     assert int8.tolerance == report.tolerance
     assert int8.tolerance.bit_exact
+    assert report.uneven_operators == ()
     assert report.test_images == 120
     assert report.gate is not None
     assert report.gate.outcome == "pass"

@@ -7,12 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from edgecnn.graph import clean
-from edgecnn.quantization.safety import (
-    LARGEST_INT16,
-    float_operators,
-    largest_pair_sums,
-    operator_count,
-)
+from edgecnn.quantization.safety import LARGEST_INT16, as_it_runs, largest_pair_sums
 from tests.conftest import TinyNet
 
 HEAD = '<ir_version: 8, opset_import: ["" : 18]>'
@@ -87,7 +82,7 @@ def test_the_bound_is_the_instruction_s() -> None:
 
 def test_float_weights_make_no_promise_and_need_none(core: ir.Model) -> None:
     assert largest_pair_sums(core) == {}
-    assert float_operators(clean.to_bytes(core)) == ("all",)
+    assert as_it_runs(clean.to_bytes(core)).floating == ("all",)
 
 
 def quantized_chain(middle: str, ending: str = "y = DequantizeLinear(c, one, zero)") -> bytes:
@@ -98,15 +93,39 @@ def quantized_chain(middle: str, ending: str = "y = DequantizeLinear(c, one, zer
     return clean.to_bytes(model(body, "int64[2] shape = {-1, 48}", "N,3,4,4", "N,_"))
 
 
+@pytest.mark.parametrize(
+    "middle", ["m = MaxPool<kernel_shape=[2,2]>(af)", "m = Reshape(af, shape)", "m = Flatten(af)"]
+)
+def test_what_only_picks_or_moves_is_the_same_everywhere(middle: str) -> None:
+    assert as_it_runs(quantized_chain(middle)).same_everywhere
+
+
 def test_what_runs_in_float_between_integers_is_named() -> None:
-    assert float_operators(quantized_chain("m = MaxPool<kernel_shape=[2,2]>(af)")) == ()
-    assert float_operators(quantized_chain("m = Reshape(af, shape)")) == ()
-    assert "Erf" in float_operators(quantized_chain("m = Erf(af)"))
+    assert "Erf" in as_it_runs(quantized_chain("m = Erf(af)")).floating
     ending = "d = DequantizeLinear(c, one, zero)  y = Softmax(d)"
-    assert "Softmax" in float_operators(quantized_chain("m = Reshape(af, shape)", ending))
+    assert "Softmax" in as_it_runs(quantized_chain("m = Reshape(af, shape)", ending)).floating
+
+
+def test_integer_operators_that_cpus_round_differently_are_named() -> None:
+    found = as_it_runs(quantized_chain("m = GlobalAveragePool(af)"))
+    assert (found.floating, found.uneven) == ((), ("QLinearGlobalAveragePool",))
+    assert not found.same_everywhere
+
+
+@pytest.mark.parametrize(("scale", "uneven"), [("2.0", ("QLinearAdd",)), ("2.01", ())])
+def test_additions_are_even_or_named(scale: str, uneven: tuple[str, ...]) -> None:
+    # Halves of two numbers meet a half again and again; 100 / 201 of them never do.
+    body = (
+        "a = QuantizeLinear(x, one, zero)  af = DequantizeLinear(a, one, zero)"
+        "  m = MaxPool<kernel_shape=[1,1]>(af)  b = QuantizeLinear(m, one, zero)"
+        "  bf = DequantizeLinear(b, one, zero)  n = Add(af, bf)"
+        "  c = QuantizeLinear(n, other, zero)  y = DequantizeLinear(c, other, zero)"
+    )
+    added = model(body, f"float other = {{{scale}}}", "N,3,4,4", "N,3,4,4")
+    assert as_it_runs(clean.to_bytes(added)).uneven == uneven
 
 
 def test_operators_are_counted_as_they_run(tiny_net: TinyNet) -> None:
-    # Conv and Relu become one, Flatten stays.
+    # Conv and Relu become one.
     written = len(clean.from_bytes(tiny_net.onnx(preprocessing=False), where="it").graph)
-    assert 3 <= operator_count(tiny_net.onnx(preprocessing=False)) <= written + 2
+    assert 3 <= as_it_runs(tiny_net.onnx(preprocessing=False)).operators <= written + 2
