@@ -17,8 +17,8 @@ from torch import nn
 from edgecnn import bundle as bundles
 from edgecnn import disk
 from edgecnn.bundle import WEIGHTS, Bundle
-from edgecnn.data import Split, by_content, load_dataset
-from edgecnn.errors import BundleError, InputError, ModelError, RecipeError
+from edgecnn.data import Dataset, Split, by_content, load_dataset
+from edgecnn.errors import BundleError, DataError, InputError, ModelError, RecipeError
 from edgecnn.recipe import GENERIC, ModelSpec, Recipe, load_recipe, override
 from edgecnn.reports import make_report, write_report
 from edgecnn.spec import Color, InputContract
@@ -125,6 +125,7 @@ def train(
         labels_file=labels_file,
         skip_broken=skip_broken,
     )
+    _refuse_one_class(dataset)
     contract = replace(contract, labels=dataset.labels)
     job = Job(name, chosen, dataset, contract, place, folder, tell)
     with repeatable(chosen.train.threads, place):
@@ -207,6 +208,15 @@ def _change(
         std=std or contract.std,
         resize=resize or contract.resize,
     )
+
+
+def _refuse_one_class(dataset: Dataset) -> None:
+    if len(dataset.labels) < 2:
+        raise DataError(
+            f"{dataset.source} has the one class {', '.join(dataset.labels)}, and no net can learn "
+            "to tell one class apart.",
+            "Name the folder that holds the class folders, one level up, or add a class.",
+        )
 
 
 def _average(values: tuple[float, ...]) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edgecnn.bundle import WEIGHTS, open_bundle
@@ -305,6 +306,14 @@ def test_what_cannot_be_is_refused(
     with pytest.raises(kind, match=problem):
         training.train(make_recipe(), output=tmp_path / "own", **options)
     assert list(tmp_path.glob("own*")) == []
+
+
+def test_one_class_is_refused(make_recipe: Any, tmp_path: Path) -> None:
+    pictures, labels = np.zeros((20, 8, 8, 3), np.uint8), np.zeros(20, np.int64)
+    data = tmp_path / "one.npz"
+    np.savez(data, x_train=pictures, y_train=labels, x_test=pictures, y_test=labels)
+    with pytest.raises(DataError, match="has the one class"):
+        training.train(make_recipe(), data=data, output=tmp_path / "own")
 
 
 def test_grey_pictures_take_the_average_of_three_colours_and_say_so(
