@@ -31,7 +31,7 @@ def parse_points(text: str) -> float:
 
 def int8_options(command: Command) -> Command:
     """Add the options about quantizing: keywords of `edgecnn.quantize`."""
-    for option in (_max_drop_option, _calibration_option):
+    for option in (_duration_option, _max_drop_option, _calibration_option):
         command = option(command)
     return command
 
@@ -98,4 +98,10 @@ _calibration_option = click.option(
     "--calibration-samples",
     type=click.IntRange(min=1),
     help="Training images that set the ranges of int8.  [default: 512]",
+)
+_duration_option = click.option(
+    "--duration",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Time for measuring the latency of int8; opening and warm-up come on top.  [default: 3]",
 )

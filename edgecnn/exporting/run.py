@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,27 @@ GOLDEN_IMAGES = 32
 OPSET = 18
 
 
+@dataclass(frozen=True)
+class _Form:
+    opset: int
+    preprocessing: bool
+    batch_size: int | None
+
+    @property
+    def name(self) -> str:
+        layout = "" if self.preprocessing else "-nchw"
+        return f"fp32{layout}{f'-b{self.batch_size}' if self.batch_size else ''}"
+
+    @property
+    def command(self) -> str:
+        flags = [
+            f"--opset {self.opset}" if self.opset != OPSET else "",
+            "" if self.preprocessing else "--no-preprocessing",
+            f"--batch-size {self.batch_size}" if self.batch_size else "",
+        ]
+        return " ".join(filter(None, ["edgecnn export", *flags]))
+
+
 def export(
     bundle: Bundle | Path | str,
     *,
@@ -44,6 +65,7 @@ def export(
     data: Dataset | str | Path | None = None,
     data_dir: Path | None = None,
     threads: int | None = None,
+    duration: float | None = None,
     note: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> ExportReport:
@@ -65,6 +87,7 @@ def export(
             bundle has none yet, and to quantize.
         data_dir: Folder for downloaded data.
         threads: Threads of the sessions in which int8 is measured.
+        duration: Seconds of measuring the latency of int8.
         note: Called with sentences that people should read.
         progress: Called with what is done and the share (0 to 1) that is behind.
 
@@ -74,57 +97,48 @@ def export(
         BundleError: The bundle is damaged or written by another process.
         UnavailableError: A package is missing.
     """
-    _check(opset, batch_size, quantize=quantize, only_int8=(calibration_samples, max_drop))
+    form = _Form(opset, preprocessing, batch_size)
+    _check(form, quantize=quantize, only_int8=(calibration_samples, max_drop, duration))
     extras.require("`edgecnn export`", "torch", "onnxscript", "safetensors", "onnx", "onnx_ir")
     check_available("ort", "cpu")
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     tell = _part(progress or _ignore, 0.0, 0.4 if quantize else 1.0)
     net = _finite_net(opened)
-    needed = quantize or GOLDEN not in opened.files
-    if needed and not isinstance(data, Dataset):
-        tell("Loading data", 0.0)
-        data = bundle_data(opened, data, data_dir=data_dir)
-    if data is not None and not needed and note:
-        note(f"{opened.folder} has its golden vectors already, so the data is not read.")
+    tell("Loading data", 0.0)
+    data = _needed_data(opened, data, data_dir, quantize=quantize, note=note)
     tell("Computing golden outputs in float64", 0.1)
     vectors = _golden(opened, net, data)
     tell("Exporting", 0.2)
-    contract = opened.manifest.contract
-    model = _model(net, contract, opset, preprocessing=preprocessing, batch_size=batch_size)
-    variant = _variant(opened, opset, preprocessing=preprocessing, batch_size=batch_size)
+    model = _model(net, opened.manifest.contract, form)
     tell("Checking the file against torch", 0.8)
-    report, opened = _prove_and_write(opened, net, vectors, model, variant)
+    report, opened = _prove_and_write(opened, net, vectors, model, _variant(opened, form))
     if not quantize:
         return report
     int8 = quantization.quantize(
         opened,
-        variant=variant.name,
+        variant=report.variant,
         calibration_samples=calibration_samples,
         max_drop=max_drop,
         data=data,
         threads=threads,
+        duration=duration,
         note=note,
         progress=_part(progress or _ignore, 0.4, 1.0),
     )
     return replace(report, stale=_stale(open_bundle(opened.folder)), int8=int8)
 
 
-def variant_name(*, preprocessing: bool = True, batch_size: int | None = None) -> str:
-    """Give the name of the fp32 variant in one of its forms."""
-    layout = "" if preprocessing else "-nchw"
-    return f"fp32{layout}{f'-b{batch_size}' if batch_size else ''}"
-
-
-def _check(
-    opset: int, batch_size: int | None, *, quantize: bool, only_int8: tuple[object, ...]
-) -> None:
-    if not 17 <= opset <= 23:
-        raise InputError(f"Opset {opset} cannot be written.", "Use --opset 17 to 23.")
-    if batch_size is not None and batch_size < 1:
-        raise InputError(f"A batch of {batch_size} holds no image.", "Use --batch-size 1 or more.")
+def _check(form: _Form, *, quantize: bool, only_int8: tuple[object, ...]) -> None:
+    if not 17 <= form.opset <= 23:
+        raise InputError(f"Opset {form.opset} cannot be written.", "Use --opset 17 to 23.")
+    if form.batch_size is not None and form.batch_size < 1:
+        raise InputError(
+            f"A batch of {form.batch_size} holds no image.", "Use --batch-size 1 or more."
+        )
     if any(value is not None for value in only_int8) and not quantize:
         raise InputError(
-            "--calibration-samples and --max-drop are about int8.", "Add --quantize to make it."
+            "--calibration-samples, --max-drop and --duration are about int8.",
+            "Add --quantize to make it.",
         )
 
 
@@ -143,14 +157,29 @@ def _finite_net(bundle: Bundle) -> nn.Module:
     return net
 
 
-def _golden(bundle: Bundle, net: nn.Module, data: object) -> Golden:
+def _needed_data(
+    bundle: Bundle,
+    data: Dataset | str | Path | None,
+    data_dir: Path | None,
+    *,
+    quantize: bool,
+    note: Callable[[str], None] | None,
+) -> Dataset | None:
+    if quantize or GOLDEN not in bundle.files:
+        return data if isinstance(data, Dataset) else bundle_data(bundle, data, data_dir=data_dir)
+    if data is not None and note:
+        note(f"{bundle.folder} has its golden vectors already, so the data is not read.")
+    return None
+
+
+def _golden(bundle: Bundle, net: nn.Module, data: Dataset | None) -> Golden:
     import numpy as np
 
     from edgecnn.exporting.proof import allowed_error, exact_outputs
 
     contract = bundle.manifest.contract
     if GOLDEN not in bundle.files:
-        assert isinstance(data, Dataset), "loaded where golden vectors are missing"
+        assert data is not None, "loaded where golden vectors are missing"
         test = data.test
         if not len(test):
             raise DataError(
@@ -170,40 +199,27 @@ def _golden(bundle: Bundle, net: nn.Module, data: object) -> Golden:
     return kept
 
 
-def _model(
-    net: nn.Module,
-    contract: InputContract,
-    opset: int,
-    *,
-    preprocessing: bool,
-    batch_size: int | None,
-) -> ir.Model:
+def _model(net: nn.Module, contract: InputContract, form: _Form) -> ir.Model:
     from edgecnn.exporting.core import export_core
 
-    core = export_core(net, contract, opset_version=opset, batch_size=batch_size)
-    return put_preprocessing_in_front(core, contract) if preprocessing else core
+    core = export_core(net, contract, opset_version=form.opset, batch_size=form.batch_size)
+    return put_preprocessing_in_front(core, contract) if form.preprocessing else core
 
 
-def _variant(bundle: Bundle, opset: int, *, preprocessing: bool, batch_size: int | None) -> Variant:
+def _variant(bundle: Bundle, form: _Form) -> Variant:
     import torch
 
-    name = variant_name(preprocessing=preprocessing, batch_size=batch_size)
-    flags = [
-        f"--opset {opset}" if opset != OPSET else "",
-        "" if preprocessing else "--no-preprocessing",
-        f"--batch-size {batch_size}" if batch_size else "",
-    ]
     return Variant(
-        name=name,
+        name=form.name,
         precision="fp32",
         format="onnx",
-        files=(f"{name}.onnx",),
-        preprocessing=preprocessing,
-        batch=batch_size or "dynamic",
+        files=(f"{form.name}.onnx",),
+        preprocessing=form.preprocessing,
+        batch=form.batch_size or "dynamic",
         parent=bundle.parent(WEIGHTS),
-        made_by=" ".join(filter(None, ["edgecnn export", *flags])),
-        golden=f"{name}.golden.npz",
-        settings={"opset": str(opset), "torch": str(torch.__version__)},
+        made_by=form.command,
+        golden=f"{form.name}.golden.npz",
+        settings={"opset": str(form.opset), "torch": str(torch.__version__)},
     )
 
 

@@ -44,8 +44,10 @@ class _Job:
     source: Variant
     dataset: Dataset
     vectors: Golden
+    calibration_images: int
+    max_drop: float | None
     threads: int | None
-    duration: float
+    seconds: float
     tell: Progress
 
 
@@ -64,7 +66,7 @@ def quantize(
     data: Dataset | str | Path | None = None,
     data_dir: Path | None = None,
     threads: int | None = None,
-    duration: float = LATENCY_SECONDS,
+    duration: float | None = None,
     note: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> QuantizeReport:
@@ -83,7 +85,7 @@ def quantize(
         data: Other data to calibrate and test on, or its source; the bundle's own by default.
         data_dir: Folder for downloaded data.
         threads: Threads of the measured sessions; by default the cores allowed.
-        duration: Seconds of measuring latency; openings and warm-ups come on top.
+        duration: Seconds of measuring latency, 3 by default; openings and warm-ups come on top.
         note: Called with sentences that people should read.
         progress: Called with what is done and the share (0 to 1) that is behind.
 
@@ -107,13 +109,14 @@ def quantize(
     tell = progress or _ignore
     tell("Loading data", 0.0)
     dataset = data if isinstance(data, Dataset) else bundle_data(opened, data, data_dir=data_dir)
-    job = _Job(opened, source, dataset, golden(opened), threads, duration, tell)
+    vectors = golden(opened)
     if max_drop is not None and note:
-        note(_what_can_be_proved(len(job.dataset.test), max_drop))
-    images = _calibration_images(job.dataset, calibration_samples)
+        note(_what_can_be_proved(len(dataset.test), max_drop))
+    images = _calibration_images(dataset, calibration_samples)
+    seconds = LATENCY_SECONDS if duration is None else duration
+    job = _Job(opened, source, dataset, vectors, len(images), max_drop, threads, seconds, tell)
     tell(f"Calibrating on {len(images)} images", 0.1)
-    model = _quantized(source, opened, images)
-    return _measure_and_write(job, model, len(images), max_drop)
+    return _measure_and_write(job, _quantized(source, opened, images))
 
 
 def _check(calibration_samples: int | None, max_drop: float | None) -> None:
@@ -172,55 +175,60 @@ def _quantized(source: Variant, bundle: Bundle, images: NDArray[np.uint8]) -> ir
     return put_preprocessing_in_front(quantized, contract)
 
 
-def _measure_and_write(
-    job: _Job, model: ir.Model, calibration_images: int, max_drop: float | None
-) -> QuantizeReport:
+def _measure_and_write(job: _Job, model: ir.Model) -> QuantizeReport:
     from edgecnn.graph.clean import to_bytes
 
-    content, draft = to_bytes(model), _draft(job, calibration_images)
-    largest = max(largest_pair_sums(model).values(), default=0)
-    running = as_it_runs(content)
-    work = _work(job.source, running)
+    content, draft = to_bytes(model), _draft(job)
     with temporary_file(draft.files[0], content) as path:
         located = replace(draft, files=(str(path),))
         before, after = _answers(job, job.source, 0.2), _answers(job, located, 0.35)
         latency = _latency(job, located)
-    labels = job.dataset.test.labels
-    paired = compare_answers(job.source.name, draft.name, before.labels, after.labels, labels)
-    gate = None if max_drop is None else judge_drop(paired, max_drop, len(labels))
-    tolerance = _tolerance(
-        job.vectors,
-        after.golden_outputs,
-        bit_exact=largest <= LARGEST_INT16 and running.same_everywhere,
-    )
-    verdict = judge(paired, latency, gate, work)
-    written = replace(draft, tolerance=tolerance, verdict=verdict)
+        report = _report(job, located, model, (before, after), latency)
+    written = replace(draft, tolerance=report.tolerance, verdict=report.verdict)
     expected = make_expected(after.golden_outputs, runtime="ort", provider="cpu")
     extend(job.bundle, {draft.files[0]: content, str(draft.golden): expected}, written)
-    size = job.source.path.stat().st_size
+    return report
+
+
+def _report(
+    job: _Job,
+    located: Variant,
+    model: ir.Model,
+    answers: tuple[_Answers, _Answers],
+    latency: LatencyComparison,
+) -> QuantizeReport:
+    content, labels = located.path.read_bytes(), job.dataset.test.labels
+    running = as_it_runs(content)
+    work = _work(job.source, running)
+    largest = max(largest_pair_sums(model).values(), default=0)
+    safe = largest <= LARGEST_INT16 and running.same_everywhere
+    paired = compare_answers(
+        job.source.name, located.name, answers[0].labels, answers[1].labels, labels
+    )
+    gate = None if job.max_drop is None else judge_drop(paired, job.max_drop, len(labels))
     return QuantizeReport(
         bundle=str(job.bundle.folder),
-        file=draft.files[0],
+        file=located.path.name,
         sha256=sha256(content),
         scheme=SCHEME,
-        calibration_images=calibration_images,
+        calibration_images=job.calibration_images,
         data=job.dataset.name,
         test_images=len(labels),
-        fp32=_side(job, job.source.name, before, size, latency.first_median_seconds),
-        int8=_side(job, draft.name, after, len(content), latency.second_median_seconds),
+        fp32=_side(job, job.source, answers[0], latency.first_median_seconds),
+        int8=_side(job, located, answers[1], latency.second_median_seconds),
         paired=paired,
         latency=latency,
         work=work,
         largest_pair_sum=largest,
         uneven_operators=running.uneven,
-        tolerance=tolerance,
-        max_drop=max_drop,
+        tolerance=_tolerance(job.vectors, answers[1].golden_outputs, bit_exact=safe),
+        max_drop=job.max_drop,
         gate=gate,
-        verdict=verdict,
+        verdict=judge(paired, latency, gate, work),
     )
 
 
-def _draft(job: _Job, calibration_images: int) -> Variant:
+def _draft(job: _Job) -> Variant:
     source = job.source
     name = source.name.replace("fp32", "int8") if "fp32" in source.name else f"{source.name}-int8"
     flag = "" if source.name == "fp32" else f" --variant {source.name}"
@@ -234,7 +242,7 @@ def _draft(job: _Job, calibration_images: int) -> Variant:
         golden=f"{name}.golden.npz",
         settings={
             "scheme": SCHEME,
-            "calibration": f"{calibration_images} training images of {job.dataset.name}",
+            "calibration": f"{job.calibration_images} training images of {job.dataset.name}",
         },
         verdict=None,
     )
@@ -279,7 +287,7 @@ def _latency(job: _Job, located: Variant) -> LatencyComparison:
         job.bundle.manifest.contract,
         provider="cpu",
         threads=job.threads,
-        seconds=job.duration,
+        seconds=job.seconds,
         batch_size=1 if located.batch == "dynamic" else located.batch,
         progress=tell,
     )
@@ -291,9 +299,10 @@ def _tolerance(vectors: Golden, outputs: NDArray[np.float32], *, bit_exact: bool
     return Tolerance(sqnr_db=found.sqnr_db - _SQNR_MARGIN_DB, top1=top1, bit_exact=bit_exact)
 
 
-def _side(job: _Job, name: str, answers: _Answers, size: int, seconds: float) -> Side:
+def _side(job: _Job, located: Variant, answers: _Answers, seconds: float) -> Side:
     correct = int((answers.labels == job.dataset.test.labels).sum())
-    return Side(name, correct, wilson(correct, len(answers.labels)), size, seconds)
+    accuracy = wilson(correct, len(answers.labels))
+    return Side(located.name, correct, accuracy, located.path.stat().st_size, seconds)
 
 
 def _ignore(what: str, share: float) -> None:

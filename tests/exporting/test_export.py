@@ -33,7 +33,6 @@ FLATTENS = "return self.fc(x.mean((2, 3))).squeeze()"
 MERGES = "y = x.mean((2, 3)).reshape(-1, 12); return self.fc(torch.cat((y[:, :6], y[:, 6:]), 0))"
 LIES = "return self.fc(x.mean((2, 3))) + torch.compiler.is_exporting()"
 OVERFLOWS = "return self.fc(x.mean((2, 3))) * 1e200 * 1e200"
-MIXES = "return self.fc(x.mean((2, 3)) - x.mean((0, 2, 3)))"
 
 
 def test_what_is_written_is_loaded_agrees_and_is_recorded(
@@ -157,12 +156,10 @@ def test_golden_vectors_never_change_and_other_data_is_not_dropped_in_silence(
         (FLATTENS, "batch 1:"),
         (MERGES, "does not compute what torch does at batch 1"),
         (LIES, "outputs differ"),
-        (MIXES, "outputs differ"),
         (OVERFLOWS, "NaN or infinity"),
         ("return self.fc(x.mean((2, 3))), x", "one tensor"),
-        ("return self.fc(x.mean((2, 3)) if x.sum() > 0 else x.amax((2, 3)))", "decides by"),
     ],
-    ids=["squeezes", "merges", "lies", "mixes", "overflows", "two outputs", "decides"],
+    ids=["squeezes", "merges", "lies", "overflows", "two outputs"],
 )
 def test_what_is_not_right_gets_no_name(
     make_net: MakeNet, pictures: Dataset, forward: str, why: str
@@ -202,6 +199,7 @@ def test_weights_that_are_no_numbers_are_named(
         ({"batch_size": 0}, "--batch-size"),
         ({"max_drop": 0.01}, "--quantize"),
         ({"calibration_samples": 4}, "--quantize"),
+        ({"duration": 1.0}, "--quantize"),
     ],
 )
 def test_impossible_arguments_are_refused_with_the_flag(

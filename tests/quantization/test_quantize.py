@@ -273,7 +273,7 @@ def test_the_exit_code_is_the_gates_and_json_is_one_document(
     make_fp32: MakeFp32, drop: str, code: int
 ) -> None:
     bundle = make_fp32()
-    process = child(bundle, "--json", "--max-drop", drop)
+    process = child(bundle, "--json", "--max-drop", drop, "--duration", "0.05")
     output, errors = process.communicate(timeout=120)
     assert process.returncode == code, errors
     report = json.loads(output)
