@@ -1,0 +1,1 @@
+"""Import: what a user has becomes a bundle, and what was assumed is said."""
