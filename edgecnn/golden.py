@@ -1,7 +1,8 @@
 """Golden vectors: raw images with their float64 outputs, and each variant's own expected outputs.
 
 They are NumPy's npz files without compression and with fixed times, so that the same arrays are
-the same bytes.
+the same bytes. Outputs are numbered there (`output_0`, …), and `output_names` says what they are
+called: a name may hold a slash.
 """
 
 from __future__ import annotations
@@ -33,12 +34,19 @@ class Golden:
     Attributes:
         images: uint8 [N, height, width, channels].
         labels: int64 [N], indices into the contract's labels; -1 where unknown.
-        outputs: float64 [N, ...], computed in float64 throughout.
+        outputs: Every output by its name, float64 [N, ...], computed in float64 throughout.
+        stand_in: The images are stand-ins, not from the data that the model is made for.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
-    outputs: NDArray[np.float64]
+    outputs: dict[str, NDArray[np.float64]]
+    stand_in: bool = False
+
+    @property
+    def what(self) -> str:
+        """What the images are, for people."""
+        return "golden vectors (stand-in images)" if self.stand_in else "golden vectors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +54,12 @@ class Expected:
     """What one variant answered to the golden images when it was made.
 
     Attributes:
-        outputs: [N, ...], in the dtype that the variant gives.
+        outputs: Every output by its name, [N, ...], in the dtype that the variant gives.
         runtime: The runtime that computed them.
         provider: Where it computed them.
     """
 
-    outputs: NDArray[Any]
+    outputs: dict[str, NDArray[Any]]
     runtime: str
     provider: str
 
@@ -67,12 +75,15 @@ def golden(bundle: Bundle) -> Golden:
             f"{bundle.folder} has no golden vectors yet.",
             f"They come with the first variant: `edgecnn export {bundle.folder}`.",
         )
-    kinds = {"images": "uint8", "labels": "int64", "outputs": "float64"}
-    arrays = _read(bundle, GOLDEN, kinds)
-    found = Golden(arrays["images"], arrays["labels"], arrays["outputs"])
+    kinds = {"images": "uint8", "labels": "int64", "stand_in": "bool"}
+    arrays, outputs = _read(bundle, GOLDEN, kinds)
+    found = Golden(arrays["images"], arrays["labels"], outputs, bool(arrays["stand_in"]))
     count = len(found.labels)
     fits = found.images.shape == (count, *bundle.manifest.contract.pixel_shape)
-    if not fits or found.labels.ndim != 1 or found.outputs.shape[:1] != (count,) or not count:
+    whole = all(
+        output.shape[:1] == (count,) and output.dtype == "float64" for output in outputs.values()
+    )
+    if not (fits and whole and count and found.labels.ndim == 1):
         raise _unreadable(bundle, GOLDEN, "its arrays do not fit together")
     return found
 
@@ -88,43 +99,53 @@ def expected(bundle: Bundle, variant: Variant) -> Expected:
             f"The variant '{variant.name}' of {bundle.folder} has no expected outputs of its own.",
             f"Make it anew with `{variant.made_by or 'edgecnn export'} {bundle.folder}`.",
         )
-    kinds = {"outputs": "", "runtime": "", "provider": ""}
-    arrays = _read(bundle, variant.golden, kinds)
-    return Expected(arrays["outputs"], str(arrays["runtime"]), str(arrays["provider"]))
+    arrays, outputs = _read(bundle, variant.golden, {"runtime": "", "provider": ""})
+    return Expected(outputs, str(arrays["runtime"]), str(arrays["provider"]))
 
 
 def make_golden(
-    images: NDArray[np.uint8], labels: NDArray[np.int64], outputs: NDArray[np.float64]
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    outputs: Mapping[str, NDArray[np.float64]],
+    *,
+    stand_in: bool = False,
 ) -> bytes:
     """Give the bytes of `golden.npz`.
 
     Args:
         images: uint8 [N, height, width, channels].
         labels: int64 [N]; -1 where unknown.
-        outputs: float64 [N, ...], computed in float64 throughout.
+        outputs: Every output by its name, float64 [N, ...], computed in float64 throughout.
+        stand_in: The images are stand-ins.
     """
     import numpy as np
 
     assert images.dtype == np.uint8
     assert images.ndim == 4
-    assert labels.shape == images.shape[:1] == outputs.shape[:1]
-    assert outputs.dtype == np.float64
-    return make_npz({"images": images, "labels": labels.astype(np.int64), "outputs": outputs})
+    assert labels.shape == images.shape[:1]
+    assert all(output.dtype == np.float64 for output in outputs.values())
+    assert {len(output) for output in outputs.values()} == {len(images)}
+    facts: dict[str, NDArray[Any]] = {
+        "images": images,
+        "labels": labels.astype(np.int64),
+        "stand_in": np.array(stand_in),
+    }
+    return make_npz({**facts, **_numbered(outputs)})
 
 
-def make_expected(outputs: NDArray[Any], *, runtime: str, provider: str) -> bytes:
+def make_expected(outputs: Mapping[str, NDArray[Any]], *, runtime: str, provider: str) -> bytes:
     """Give the bytes of a variant's own golden file.
 
     Args:
-        outputs: [N, ...] for the golden images, in the dtype that the variant gives.
+        outputs: Every output by its name, [N, ...] for the golden images, in the dtype that the
+            variant gives.
         runtime: The runtime that computed them.
         provider: Where it computed them.
     """
     import numpy as np
 
-    return make_npz(
-        {"outputs": outputs, "runtime": np.array(runtime), "provider": np.array(provider)}
-    )
+    facts = {"runtime": np.array(runtime), "provider": np.array(provider)}
+    return make_npz({**facts, **_numbered(outputs)})
 
 
 def make_npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -149,19 +170,32 @@ def _entry(name: str) -> zipfile.ZipInfo:
     return entry
 
 
-def _read(bundle: Bundle, file: str, kinds: Mapping[str, str]) -> dict[str, NDArray[Any]]:
+def _numbered(outputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    import numpy as np
+
+    named = {"output_names": np.array(list(outputs))}
+    return named | {f"output_{i}": output for i, output in enumerate(outputs.values())}
+
+
+def _read(
+    bundle: Bundle, file: str, kinds: Mapping[str, str]
+) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     import numpy as np
 
     content = io.BytesIO(bundle.read(file))
     try:
         with np.load(content, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in kinds}
+            names = [str(name) for name in archive["output_names"]]
+            outputs = {name: archive[f"output_{i}"] for i, name in enumerate(names)}
     except _BROKEN as error:
         raise _unreadable(bundle, file, str(error).strip("'\"")) from error
     for name, kind in kinds.items():
         if kind and arrays[name].dtype != kind:
             raise _unreadable(bundle, file, f"'{name}' is {arrays[name].dtype}, not {kind}")
-    return arrays
+    if not outputs:
+        raise _unreadable(bundle, file, "it holds no output")
+    return arrays, outputs
 
 
 def _unreadable(bundle: Bundle, file: str, why: str) -> BundleError:

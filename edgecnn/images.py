@@ -8,6 +8,7 @@ and on the device. What is done, in this order:
 3. Transparency is laid over white. (Dropping it would show whatever colour hides below.)
 4. The colour becomes RGB or grey (ITU-R 601 luma).
 5. The size becomes the contract's, by its resize rule and filter; a letterbox is black.
+6. Where the contract says BGR, the channels are turned round.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def fit(picture: Picture, contract: InputContract) -> NDArray[np.uint8]:
         DataError: The range of its pixel values is not known.
     """
     picture = _resized(_to_color(_upright(picture), contract), contract)
-    return np.array(picture, np.uint8).reshape(contract.pixel_shape)
+    return _ordered(np.array(picture, np.uint8).reshape(contract.pixel_shape), contract)
 
 
 def fit_all(images: NDArray[np.uint8], contract: InputContract) -> NDArray[np.uint8]:
@@ -99,13 +100,17 @@ def fit_all(images: NDArray[np.uint8], contract: InputContract) -> NDArray[np.ui
         uint8 [N, height, width, channels], C-contiguous.
     """
     if images.shape[1:] == contract.pixel_shape:
-        return np.ascontiguousarray(images)
+        return _ordered(np.ascontiguousarray(images), contract)
     if images.shape[3:] == (1,):
         images = images[..., 0]
     fitted = np.empty((len(images), *contract.pixel_shape), np.uint8)
     for index, image in enumerate(images):
         fitted[index] = fit(Image.fromarray(np.ascontiguousarray(image)), contract)
     return fitted
+
+
+def _ordered(pixels: NDArray[np.uint8], contract: InputContract) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(pixels[..., ::-1]) if contract.color == "bgr" else pixels
 
 
 def _refuse_bomb(picture: Picture) -> None:
@@ -127,7 +132,7 @@ def _to_color(picture: Picture, contract: InputContract) -> Picture:
         picture = Image.alpha_composite(white, picture.convert("RGBA"))
     if picture.mode not in {"RGB", "L"}:
         picture = picture.convert("RGB")
-    return picture.convert("RGB" if contract.color == "rgb" else "L")
+    return picture.convert("L" if contract.color == "gray" else "RGB")
 
 
 def _to_8_bits(picture: Picture) -> Picture:

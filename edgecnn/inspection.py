@@ -191,9 +191,9 @@ from PIL import Image, ImageOps
 
 image = ImageOps.exif_transpose(Image.open(sys.argv[1])).convert({mode!r})
 {resize}
-pixels = np.asarray(image, dtype=np.uint8).reshape({shape})
+pixels = np.asarray(image, dtype=np.uint8).reshape({shape}){turn}
 {rest}session = ort.InferenceSession({path!r}, providers=["CPUExecutionProvider"])
-outputs = session.run(None, {{session.get_inputs()[0].name: {value}}})[0][0]
+outputs = session.run({names}, {{session.get_inputs()[0].name: {value}}})[0][0]
 {result}
 """
 
@@ -234,12 +234,14 @@ def _code_on_an_image(variant: Variant, contract: InputContract) -> str:
     if contract.labels:
         result = [f"labels = {list(contract.labels)!r}", "print(labels[outputs.argmax()])", *result]
     return _ON_AN_IMAGE.format(
-        mode="RGB" if contract.color == "rgb" else "L",
+        mode="L" if contract.color == "gray" else "RGB",
         resize="\n".join(_resizing_code(contract)),
         shape=f"1, {height}, {width}, {channels}",
+        turn="[..., ::-1]  # BGR" if contract.color == "bgr" else "",
         rest="".join(f"{line}\n" for line in rest),
         path=str(variant.path),
         value=value,
+        names=[contract.output] if contract.output else None,
         result="\n".join(result),
     )
 
@@ -263,7 +265,7 @@ def _resizing_code(contract: InputContract) -> list[str]:
 
 def _normalising_code(contract: InputContract) -> list[str]:
     factor, offset = (row[: contract.channels].tolist() for row in row_constants(contract))
-    return [
-        f"values = pixels * np.float32({factor}) - np.float32({offset})",
-        "values = np.ascontiguousarray(values.transpose(0, 3, 1, 2))",
-    ]
+    lines = [f"values = pixels * np.float32({factor}) - np.float32({offset})"]
+    if contract.layout == "nchw":
+        lines.append("values = np.ascontiguousarray(values.transpose(0, 3, 1, 2))")
+    return lines

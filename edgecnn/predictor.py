@@ -6,7 +6,7 @@ answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -104,6 +104,7 @@ class Predictor:
         self.variant = variant
         self.session = session
         self.batch_size = _batch_size(contract, variant, batch_size)
+        self.output = scores_output(contract, [spec.name for spec in session.outputs])
 
     def predict(self, images: Pictures, top: int = 5) -> list[Prediction]:
         """Say what is seen in each image.
@@ -139,17 +140,12 @@ class Predictor:
 
         Returns:
             Float [N, outputs] in the dtype that the model gives; other shapes from other models.
+            Of several outputs it is the one that the contract names, or the first.
 
         Raises:
             InputError: An image is not what the contract asks for.
         """
-        names = [spec.name for spec in self.session.outputs]
-        if len(names) > 1:
-            raise InputError(
-                f"This model has {len(names)} outputs: {', '.join(names)}.",
-                "Use `.run_all(images)`, which gives each by its name.",
-            )
-        return self.run_all(images)[names[0]]
+        return self.run_all(images)[self.output]
 
     def run_all(self, images: Pictures) -> dict[str, NDArray[Any]]:
         """Give every output of the model by its name, for images as in `run`."""
@@ -260,7 +256,7 @@ def feed(
         images: uint8 [N, height, width, channels]; N is the variant's batch where that is fixed.
 
     Returns:
-        The input by its name: uint8 NHWC, or float NCHW.
+        The input by its name: uint8 NHWC, or float in the contract's layout.
 
     Raises:
         ModelError: The model has not exactly one input.
@@ -277,6 +273,25 @@ def feed(
     return {spec.name: normalise(contract, images).astype(spec.dtype, copy=False)}
 
 
+def scores_output(contract: InputContract, names: Sequence[str]) -> str:
+    """Give the output that holds the scores of the classes: the contract's, or the first.
+
+    Raises:
+        ModelError: The model has no output of that name.
+    """
+    if contract.output and contract.output not in names:
+        raise ModelError(
+            f"The model has no output '{contract.output}'; it has {', '.join(names)}.",
+            "Name the right one in the input contract with `edgecnn import --output-name`.",
+        )
+    return contract.output or names[0]
+
+
+def holds_scores(contract: InputContract, output: str, names: Sequence[str]) -> bool:
+    """Say whether an output holds the scores of the classes, of all that the model has."""
+    return contract.output_kind != "other" and output == (contract.output or names[0])
+
+
 def normalise(contract: InputContract, images: Pixels) -> NDArray[np.float32]:
     """Turn pixels into a model's float input, as the preprocessing in a graph does.
 
@@ -285,11 +300,19 @@ def normalise(contract: InputContract, images: Pixels) -> NDArray[np.float32]:
         images: uint8 [N, height, width, channels].
 
     Returns:
-        float32 [N, channels, height, width]: `pixel * (scale / std) - mean / std`.
+        float32 [N, channels, height, width], or as the contract's layout says:
+        `pixel * (scale / std) - mean / std`.
     """
     factor, offset = row_constants(contract)
     rows = images.reshape(len(images), contract.height, -1).astype(np.float32)
     values = (rows * factor - offset).reshape(images.shape)
+    return in_layout(contract, values)
+
+
+def in_layout(contract: InputContract, values: NDArray[Any]) -> NDArray[Any]:
+    """Bring values [N, height, width, channels] into the contract's layout."""
+    if contract.layout == "nhwc":
+        return np.ascontiguousarray(values)
     return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
 
 

@@ -10,7 +10,8 @@ from typing import Literal
 
 from edgecnn.errors import InputError
 
-Color = Literal["rgb", "gray"]
+Color = Literal["rgb", "bgr", "gray"]
+Layout = Literal["nchw", "nhwc"]
 OutputKind = Literal["logits", "probabilities", "other"]
 Precision = Literal["fp32", "int8", "fp16"]
 
@@ -40,12 +41,12 @@ class InputContract:
     """How pictures become a model's input; written once, when the bundle is made.
 
     The float input is `(pixel * scale - mean) / std`, channel by channel, with mean and std as
-    torchvision writes them.
+    torchvision writes them, in the order of the channels.
 
     Attributes:
         height: Rows of the input, in pixels.
         width: Columns of the input, in pixels.
-        color: `rgb` (3 channels) or `gray` (1 channel).
+        color: What the channels of the pixels are: `rgb`, `bgr` or `gray` (one channel).
         scale: What a uint8 pixel is multiplied by.
         mean: Subtracted after scaling, one for each channel.
         std: Divided by last, one for each channel.
@@ -53,6 +54,8 @@ class InputContract:
         filter: Pillow's name of the resampling filter, such as `bilinear`.
         labels: Names of the classes in the order of the outputs; empty if unknown.
         output_kind: What the outputs are: `logits`, `probabilities` or `other`.
+        layout: Axes of the float input behind the preprocessing: `nchw` or `nhwc`.
+        output: Name of the output that holds the scores of the classes; empty for the first.
     """
 
     height: int
@@ -65,6 +68,8 @@ class InputContract:
     filter: str = "bilinear"
     labels: tuple[str, ...] = ()
     output_kind: OutputKind = "logits"
+    layout: Layout = "nchw"
+    output: str = ""
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
@@ -104,12 +109,18 @@ class InputContract:
     @property
     def channels(self) -> int:
         """Number of colour channels."""
-        return 3 if self.color == "rgb" else 1
+        return 1 if self.color == "gray" else 3
 
     @property
     def pixel_shape(self) -> tuple[int, int, int]:
         """Shape of one image as pixels: (height, width, channels)."""
         return (self.height, self.width, self.channels)
+
+    @property
+    def float_shape(self) -> tuple[int, int, int]:
+        """Shape of one image as float input: (channels, height, width), or as its pixels."""
+        height, width, channels = self.pixel_shape
+        return (channels, height, width) if self.layout == "nchw" else (height, width, channels)
 
 
 @dataclass(frozen=True)
@@ -153,7 +164,7 @@ class Parent:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a variant's outputs may lie from the golden outputs.
+    """How far one output of a variant may lie from the golden one.
 
     Attributes:
         atol: Largest absolute error against the float64 golden outputs; None where the variant is
@@ -189,12 +200,13 @@ class Variant:
         precision: Number format of weights and activations.
         format: What a runtime must read: `onnx`, …
         files: The files, the one to open first.
-        preprocessing: True if uint8 NHWC pixels go in; False if float32 NCHW, already normalised.
+        preprocessing: True if uint8 NHWC pixels go in; False if float32 in the contract's layout,
+            already normalised.
         batch: `dynamic`, or the one batch size that the file takes.
         parent: What it was made from; None for a plain file.
         made_by: The command that makes it anew.
         golden: The file with its own expected outputs; None for a plain file.
-        tolerance: How far its outputs may lie from the golden outputs.
+        tolerances: How far each output, by its name, may lie from the golden one.
         settings: What it was made with (opset, quantization scheme, …), as text.
         verdict: What was found when it was made; None if nothing was gated.
     """
@@ -208,7 +220,7 @@ class Variant:
     parent: Parent | None = None
     made_by: str = ""
     golden: str | None = None
-    tolerance: Tolerance = Tolerance()
+    tolerances: dict[str, Tolerance] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
     verdict: Verdict | None = None
 

@@ -169,14 +169,16 @@ def make_bundle(tiny_net: TinyNet, tmp_path: Path) -> MakeBundle:
         images, labels = tiny_net.images[:golden_images], tiny_net.labels[:golden_images]
         records, contents = [], {}
         if variants:
-            contents[bundles.GOLDEN] = make_golden(images, labels, tiny_net.exact(images))
+            contents[bundles.GOLDEN] = make_golden(
+                images, labels, {"logits": tiny_net.exact(images)}
+            )
         for precision in variants:
             change = (changes or {}).get(precision, {})
             content = (files or {}).get(precision) or _content(tiny_net, precision, change)
             contents[f"{precision}.onnx"] = content
             record = _variant(precision, contents, change)
             outputs = _outputs(contract, record, tmp_path, content, images)
-            own = make_expected(outputs, runtime="ort", provider="cpu")
+            own = make_expected({"logits": outputs}, runtime="ort", provider="cpu")
             contents[f"{precision}.golden.npz"] = own
             records.append(record)
         manifest = bundles.new_manifest(name, contract, model=None, data=data, environment={})
@@ -206,7 +208,9 @@ def _variant(precision: str, contents: dict[str, bytes], change: dict[str, Any])
         "golden": f"{precision}.golden.npz",
         "made_by": "edgecnn export --quantize" if quantized else "edgecnn export",
         "parent": None if parent is None else Parent("fp32.onnx", sha256(parent)),
-        "tolerance": Tolerance(sqnr_db=40, top1=0.9) if quantized else Tolerance(atol=1e-4),
+        "tolerances": {
+            "logits": Tolerance(sqnr_db=40, top1=0.9) if quantized else Tolerance(atol=1e-4)
+        },
     }
     return Variant(**(values | change))
 

@@ -20,21 +20,36 @@ def test_golden_comes_back(make_bundle: MakeBundle, tiny_net: TinyNet) -> None:
     found = golden(make_bundle())
     np.testing.assert_array_equal(found.images, tiny_net.images[:32])
     np.testing.assert_array_equal(found.labels, tiny_net.labels[:32])
-    np.testing.assert_array_equal(found.outputs, tiny_net.exact(tiny_net.images[:32]))
-    assert found.outputs.dtype == np.float64
+    assert found.outputs.keys() == {"logits"}
+    np.testing.assert_array_equal(found.outputs["logits"], tiny_net.exact(tiny_net.images[:32]))
+    assert found.outputs["logits"].dtype == np.float64
+    assert not found.stand_in
+
+
+def test_several_outputs_come_back_under_their_own_names(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle(variants=())
+    images, labels = np.zeros((2, 8, 8, 3), np.uint8), np.full(2, -1)
+    outputs = {"heads/boxes:0": np.ones((2, 5, 4)), "": np.zeros((2, 3)), "b": np.zeros(2)}
+    files = {bundles.GOLDEN: make_golden(images, labels, outputs, stand_in=True)}
+    found = golden(bundles.create(bundle.folder, bundle.manifest, files, force=True))
+    assert list(found.outputs) == list(outputs)
+    for name, output in outputs.items():
+        np.testing.assert_array_equal(found.outputs[name], output)
+    assert found.what == "golden vectors (stand-in images)"
 
 
 def test_own_outputs_come_back(make_bundle: MakeBundle) -> None:
     bundle = make_bundle()
     own = expected(bundle, bundle.variant("int8"))
-    assert (own.runtime, own.provider, str(own.outputs.dtype)) == ("ort", "cpu", "float32")
+    assert (own.runtime, own.provider) == ("ort", "cpu")
+    assert {name: str(o.dtype) for name, o in own.outputs.items()} == {"logits": "float32"}
 
 
 def test_same_arrays_same_bytes() -> None:
     images, labels = np.zeros((2, 8, 8, 3), np.uint8), np.arange(2)
     outputs = np.arange(8.0).reshape(2, 4)
-    first = make_golden(images, labels, outputs)
-    assert first == make_golden(images.copy(), labels.copy(), np.asfortranarray(outputs))
+    first = make_golden(images, labels, {"y": outputs})
+    assert first == make_golden(images.copy(), labels.copy(), {"y": np.asfortranarray(outputs)})
     times = {entry.date_time for entry in zipfile.ZipFile(io.BytesIO(first)).infolist()}
     assert times == {(1980, 1, 1, 0, 0, 0)}
 
@@ -54,7 +69,9 @@ def npz(**changes: NDArray[Any]) -> bytes:
     arrays: dict[str, NDArray[Any]] = {
         "images": np.zeros((2, 8, 8, 3), np.uint8),
         "labels": np.zeros(2, np.int64),
-        "outputs": np.zeros((2, 4)),
+        "stand_in": np.array(False),
+        "output_names": np.array(["logits"]),
+        "output_0": np.zeros((2, 4)),
     }
     return make_npz(arrays | changes)
 
@@ -93,12 +110,14 @@ def pickled() -> bytes:
         npz(images=np.zeros((2, 8, 9, 3), np.uint8)),
         npz(labels=np.zeros(3, np.int64)),
         npz(labels=np.zeros((2, 1), np.int64)),
-        npz(outputs=np.zeros((3, 4))),
-        npz(outputs=np.zeros((2, 4), np.float32)),
+        npz(output_0=np.zeros((3, 4))),
+        npz(output_0=np.zeros((2, 4), np.float32)),
+        npz(output_names=np.array([], np.str_)),
+        npz(output_names=np.array(["logits", "more"])),
         npz(
             images=np.zeros((0, 8, 8, 3), np.uint8),
             labels=np.zeros(0, np.int64),
-            outputs=np.zeros((0, 4)),
+            output_0=np.zeros((0, 4)),
         ),
     ],
     ids=[
@@ -114,6 +133,8 @@ def pickled() -> bytes:
         "axes",
         "outputs",
         "single",
+        "no output",
+        "lost output",
         "none",
     ],
 )
@@ -127,6 +148,6 @@ def test_foreign_content_is_refused(make_bundle: MakeBundle, content: bytes) -> 
 
 
 def test_expected_outputs_say_who_computed_them() -> None:
-    content = make_expected(np.zeros((1, 2), np.float32), runtime="mine", provider="npu")
+    content = make_expected({"y": np.zeros((1, 2), np.float32)}, runtime="mine", provider="npu")
     with np.load(io.BytesIO(content), allow_pickle=False) as archive:
         assert (str(archive["runtime"]), str(archive["provider"])) == ("mine", "npu")

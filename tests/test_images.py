@@ -282,3 +282,14 @@ def test_arrays_of_the_right_size_are_left_alone() -> None:
     assert fit_all(images, contract(6, 9)) is images
     np.testing.assert_array_equal(fit_all(images[:, ::-1], contract(6, 9)), images[:, ::-1])
     assert fit_all(images[:, ::-1], contract(6, 9)).flags.c_contiguous
+
+
+def test_bgr_pixels_are_rgb_pixels_turned_round() -> None:
+    picture = Image.fromarray(np.random.default_rng(4).integers(0, 256, (9, 7, 3), np.uint8))
+    rgb, bgr = InputContract(5, 6), InputContract(5, 6, color="bgr")
+    np.testing.assert_array_equal(fit(picture, bgr), fit(picture, rgb)[..., ::-1])
+    arrays = np.asarray(picture)[None]
+    for size in ((5, 6), (9, 7)):
+        turned = fit_all(arrays, InputContract(*size, color="bgr"))
+        np.testing.assert_array_equal(turned, fit_all(arrays, InputContract(*size))[..., ::-1])
+        assert turned.flags.c_contiguous

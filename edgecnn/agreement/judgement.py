@@ -24,6 +24,7 @@ from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.disk import write_atomically
 from edgecnn.errors import InputError
 from edgecnn.golden import make_npz
+from edgecnn.predictor import holds_scores
 from edgecnn.spec import InputContract, Verdict
 
 
@@ -216,7 +217,7 @@ def _judge(
     pair: Pair, given: Limits | None, contract: InputContract | None, worst: int
 ) -> Comparison:
     outputs, side = pair.side.outputs[pair.output], pair.side
-    decisions = contract is not None and contract.output_kind != "other"
+    decisions = contract is not None and holds_scores(contract, pair.output, list(side.outputs))
     agreement = compare(outputs, pair.expected, decisions=decisions)
     gates = check(given or pair.limits, agreement, outputs, pair.expected)
     name = f"{side.name} on {side.runtime}/{side.provider} against {pair.against}"

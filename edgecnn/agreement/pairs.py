@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from edgecnn.agreement.sides import (
     variant_side,
 )
 from edgecnn.bundle import GOLDEN, Bundle
-from edgecnn.errors import BundleError, InputError
+from edgecnn.errors import InputError
 from edgecnn.golden import Golden, expected, golden
 from edgecnn.spec import InputContract
 
@@ -52,7 +52,7 @@ class Trial:
     """Everything that was run, ready to be judged.
 
     Attributes:
-        inputs: `golden vectors`, or `random inputs`.
+        inputs: `golden vectors`, with `(stand-in images)` where they are; or `random inputs`.
         images: How many inputs there were.
         pairs: What is held against what.
         arrays: Inputs and all outputs, by name.
@@ -104,9 +104,17 @@ def variant_trial(
         for engine in engines:
             side = variant_side(bundle, name, engine, vectors.images)
             reference = _reference(bundle, other, name, engine, vectors)
-            limits = pair_limits(side.tolerance, reference.tolerance)
             label = reference.name if isinstance(other, str) else str(_place(other))
-            pairs += _matched(side, label, reference.outputs, limits)
+            pairs += [
+                Pair(
+                    side,
+                    label,
+                    name,
+                    reference.outputs[their],
+                    pair_limits(side.tolerance(name), reference.tolerance(their)),
+                )
+                for name, their in _names(side, label, reference.outputs)
+            ]
             sides += [side, reference]
     return _golden_trial(bundle, vectors, sides, pairs)
 
@@ -115,12 +123,12 @@ def file_trial(path: Path, bundle: Bundle, engines: Sequence[Engine]) -> Trial:
     """Hold a file against a bundle's golden vectors, within the tolerance of its first variant."""
     vectors = golden(bundle)
     contract = bundle.manifest.contract
-    tolerance = bundle.manifest.variants[0].tolerance
+    tolerances = bundle.manifest.variants[0].tolerances
     sides = [file_side(str(path), contract, engine, vectors.images) for engine in engines]
     pairs = [
-        Pair(side, "golden", name, vectors.outputs, golden_limits(tolerance))
+        Pair(side, "golden", name, vectors.outputs[their], golden_limits(tolerances[their]))
         for side in sides
-        for name in _only_output(side)
+        for name, their in _names(side, "golden", vectors.outputs)
     ]
     return _golden_trial(bundle, vectors, sides, pairs)
 
@@ -158,8 +166,9 @@ def _all(bundle: Bundle) -> tuple[str, ...]:
 
 
 def _against_golden(side: Side, vectors: Golden) -> Iterator[Pair]:
-    for name in _only_output(side):
-        yield Pair(side, "golden", name, vectors.outputs, golden_limits(side.tolerance))
+    for name, their in _names(side, "golden", vectors.outputs):
+        limits = golden_limits(side.tolerance(name))
+        yield Pair(side, "golden", name, vectors.outputs[their], limits)
 
 
 def _against_own(bundle: Bundle, side: Side) -> Iterator[Pair]:
@@ -167,14 +176,16 @@ def _against_own(bundle: Bundle, side: Side) -> Iterator[Pair]:
         return
     own = expected(bundle, side.variant)
     same = (side.runtime, side.provider) == (own.runtime, own.provider)
-    limits = own_limits(side.tolerance, same_engine=same)
-    for name in _only_output(side):
-        yield Pair(side, "own golden", name, own.outputs, limits)
+    for name, their in _names(side, "own golden", own.outputs):
+        limits = own_limits(side.tolerance(name), same_engine=same)
+        yield Pair(side, "own golden", name, own.outputs[their], limits)
 
 
-def _against_engine(side: Side, first: Side) -> Iterable[Pair]:
-    limits = own_limits(side.tolerance, same_engine=False)
-    return _matched(side, f"{first.runtime}/{first.provider}", first.outputs, limits)
+def _against_engine(side: Side, first: Side) -> Iterator[Pair]:
+    label = f"{first.runtime}/{first.provider}"
+    for name, their in _names(side, label, first.outputs):
+        limits = own_limits(side.tolerance(name), same_engine=False)
+        yield Pair(side, label, name, first.outputs[their], limits)
 
 
 def _reference(
@@ -201,24 +212,6 @@ def _place(other: Bundle | Path) -> Path:
     return other.folder if isinstance(other, Bundle) else other
 
 
-def _only_output(side: Side) -> list[str]:
-    names = list(side.outputs)
-    if len(names) != 1:
-        raise BundleError(
-            f"{side.name} has {len(names)} outputs ({', '.join(names)}), "
-            "but golden vectors hold one.",
-            "Compare it with --against, output by output.",
-        )
-    return names
-
-
-def _matched(side: Side, label: str, others: Outputs, limits: Limits) -> list[Pair]:
-    return [
-        Pair(side, label, name, others[their], limits)
-        for name, their in _names(side, label, others)
-    ]
-
-
 def _within(side: Side, label: str, others: Outputs, atols: list[float]) -> list[Pair]:
     matched = _names(side, label, others)
     limits = [Limits(atol=atol) for atol in atols] or [Limits()] * len(matched)
@@ -243,16 +236,13 @@ def _names(side: Side, label: str, others: Outputs) -> list[tuple[str, str]]:
 def _golden_trial(
     bundle: Bundle, vectors: Golden, sides: Sequence[Side], pairs: Sequence[Pair]
 ) -> Trial:
-    arrays: Outputs = {
-        "images": vectors.images,
-        "labels": vectors.labels,
-        "golden": vectors.outputs,
-    }
+    arrays: Outputs = {"images": vectors.images, "labels": vectors.labels}
+    arrays |= {f"golden.{name}": output for name, output in vectors.outputs.items()}
     measured = {GOLDEN: bundle.files[GOLDEN].sha256}
     for side in sides:
         measured |= side.measured
     return Trial(
-        "golden vectors",
+        vectors.what,
         len(vectors.images),
         tuple(pairs),
         arrays | _named(sides),

@@ -60,10 +60,9 @@ class Side:
     variant: Variant
     measured: dict[str, str]
 
-    @property
-    def tolerance(self) -> Tolerance:
-        """The variant's tolerance; without limits for a plain file."""
-        return self.variant.tolerance
+    def tolerance(self, output: str) -> Tolerance:
+        """Give the variant's tolerance for an output; without limits for a plain file."""
+        return self.variant.tolerances.get(output, Tolerance())
 
 
 def variant_side(bundle: Bundle, name: str, engine: Engine, images: NDArray[np.uint8]) -> Side:

@@ -60,7 +60,7 @@ def print_int8(report: QuantizeReport) -> None:
         ("", escape(fp32.variant), escape(int8.variant)),
         rows,
     )
-    if report.tolerance.bit_exact:
+    if report.bit_exact:
         click.echo(f"Every CPU gives the same answers with {int8.variant}, bit for bit.")
     # Its outcome is of int8's worth; "fail" beside exit code 0 would look like a gate.
     click.echo(f"Verdict: {' '.join(report.verdict.reasons)}")

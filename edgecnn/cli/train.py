@@ -58,7 +58,7 @@ def _channels(_: click.Context, __: click.Parameter, text: str | None) -> tuple[
 )
 @data_source_options
 @click.option("--input-size", metavar="HxW", callback=_input_size, help="Size of the input.")
-@click.option("--color", type=click.Choice(["rgb", "gray"]), help="Channels of the input.")
+@click.option("--color", type=click.Choice(["rgb", "bgr", "gray"]), help="Channels of the input.")
 @click.option("--mean", metavar="R,G,B|GRAY", callback=_channels, help="Subtracted after scaling.")
 @click.option("--std", metavar="R,G,B|GRAY", callback=_channels, help="Divided by last.")
 @click.option("--resize", metavar="RULE", help="stretch, 'crop N' or letterbox.")

@@ -26,6 +26,11 @@ _OLDEST_WRITTEN = 18
 _EXAMPLE_BATCH = 2
 
 
+def output_name(contract: InputContract) -> str:
+    """Say what the net's output is called in the file."""
+    return _OUTPUTS[contract.output_kind]
+
+
 def export_core(
     net: nn.Module, contract: InputContract, *, opset_version: int, batch_size: int | None
 ) -> ir.Model:
@@ -48,7 +53,7 @@ def export_core(
     )
     shapes = None if batch_size else ({0: torch.export.Dim(BATCH)},)
     written = max(opset_version, _OLDEST_WRITTEN)
-    model = _trace(net, image, shapes, written, _OUTPUTS[contract.output_kind])
+    model = _trace(net, image, shapes, written, output_name(contract))
     if opset(model) != written:
         raise ModelError(
             f"torch {torch.__version__} cannot write this net in opset {opset_version}.",

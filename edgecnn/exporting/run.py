@@ -175,6 +175,7 @@ def _needed_data(
 def _golden(bundle: Bundle, net: nn.Module, data: Dataset | None) -> Golden:
     import numpy as np
 
+    from edgecnn.exporting.core import output_name
     from edgecnn.exporting.proof import allowed_error, exact_outputs
 
     contract = bundle.manifest.contract
@@ -187,11 +188,13 @@ def _golden(bundle: Bundle, net: nn.Module, data: Dataset | None) -> Golden:
                 "Name other data with --data.",
             )
         chosen = test.take(balanced(test, GOLDEN_IMAGES))
-        return Golden(chosen.images, chosen.labels, exact_outputs(net, contract, chosen.images))
+        exact = exact_outputs(net, contract, chosen.images)
+        return Golden(chosen.images, chosen.labels, {output_name(contract): exact})
     kept = golden(bundle)
     exact = exact_outputs(net, contract, kept.images)
     allowed = allowed_error(net, contract, kept.images, exact)
-    if exact.shape != kept.outputs.shape or not np.abs(exact - kept.outputs).max() <= allowed:
+    before = kept.outputs[output_name(contract)]
+    if exact.shape != before.shape or not np.abs(exact - before).max() <= allowed:
         raise ModelError(
             f"The net no longer gives the golden outputs of {bundle.folder}.",
             "Something it imports has changed; make a new bundle with `edgecnn train --output`.",
@@ -226,22 +229,25 @@ def _variant(bundle: Bundle, form: _Form) -> Variant:
 def _prove_and_write(
     bundle: Bundle, net: nn.Module, vectors: Golden, model: ir.Model, variant: Variant
 ) -> tuple[ExportReport, Bundle]:
+    from edgecnn.exporting.core import output_name
     from edgecnn.exporting.proof import allowed_error, prove
 
-    contract, exact = bundle.manifest.contract, vectors.outputs
+    contract = bundle.manifest.contract
+    output = output_name(contract)
+    exact = vectors.outputs[output]
     content = to_bytes(model)
     with temporary_file(variant.files[0], content) as path:
         located = replace(variant, files=(str(path),))
         allowed = allowed_error(net, contract, vectors.images, exact)
         proof, outputs = prove(located, contract, vectors.images, exact, allowed)
-    variant = replace(variant, tolerance=Tolerance(atol=proof.atol))
+    variant = replace(variant, tolerances={output: Tolerance(atol=proof.atol)})
     files = {
         variant.files[0]: content,
-        str(variant.golden): make_expected(outputs, runtime="ort", provider="cpu"),
+        str(variant.golden): make_expected({output: outputs}, runtime="ort", provider="cpu"),
     }
     first = GOLDEN not in bundle.files
     if first:
-        files[GOLDEN] = make_golden(vectors.images, vectors.labels, exact)
+        files[GOLDEN] = make_golden(vectors.images, vectors.labels, vectors.outputs)
     after = extend(bundle, files, variant)
     report = ExportReport(
         bundle=str(bundle.folder),

@@ -27,12 +27,12 @@ def put_preprocessing_in_front(core: ir.Model, contract: InputContract) -> ir.Mo
     """Make a model that takes raw pixels out of one that takes their float form.
 
     `pixels`, uint8 [N, H, W, C], are reshaped to [N, H, W*C], cast, multiplied, shifted, reshaped
-    back and transposed to NCHW. The constants are repeated to the length of a row, W*C, because
-    engines are slow at multiplying by three numbers in turn.
+    back and, where the core takes NCHW, transposed. The constants are repeated to the length of a
+    row, W*C, because engines are slow at multiplying by three numbers in turn.
 
     Args:
-        core: A model with one input, float32 [N, C, H, W]; it is left as it is.
-        contract: Size, scale, mean and std.
+        core: A model with one input, float32 [N, C, H, W] or [N, H, W, C]; it is left as it is.
+        contract: Size, scale, mean, std and layout.
 
     Returns:
         The model with the input `pixels`; N is fixed or open, as it is in the core.
@@ -64,7 +64,7 @@ def put_preprocessing_in_front(core: ir.Model, contract: InputContract) -> ir.Mo
     }
     values = [_constant(graph, name, array) for name, array in constants.items()]
     graph.inputs[:] = [pixels]
-    _chain(graph, pixels, values, image)
+    _chain(graph, pixels, values, image, contract)
     return model
 
 
@@ -80,13 +80,14 @@ def float_core(model: ir.Model) -> ir.Model:
     core = model.clone()
     graph = core.graph
     steps = [node for node in graph if (node.name or "").startswith(NAMESPACE)]
-    if not steps or steps[-1].op_type != "Transpose":
+    if not steps or steps[-1].op_type not in ("Transpose", "Reshape"):
         raise ModelError(
             "The model has no preprocessing of edgecnn's in front of it.",
             "Export it with `edgecnn export`.",
         )
     output = steps[-1].outputs[0]
-    image = _float_input(graph.inputs[0], name=output.name)
+    turned = steps[-1].op_type == "Transpose"
+    image = _float_input(graph.inputs[0], name=output.name, layout="nchw" if turned else "nhwc")
     output.replace_all_uses_with(image)
     graph.remove(steps, safe=True)
     for name in [name for name in graph.initializers if name.startswith(NAMESPACE)]:
@@ -117,8 +118,7 @@ def row_constants(contract: InputContract) -> tuple[NDArray[np.float32], NDArray
 def _check_input(graph: ir.Graph, contract: InputContract) -> ir.Value:
     import onnx_ir as ir
 
-    height, width, channels = contract.pixel_shape
-    wanted = [channels, height, width]
+    wanted = list(contract.float_shape)
     if len(graph.inputs) == 1:
         image = graph.inputs[0]
         shape = list(image.shape or [])
@@ -131,7 +131,13 @@ def _check_input(graph: ir.Graph, contract: InputContract) -> ir.Value:
     )
 
 
-def _chain(graph: ir.Graph, pixels: ir.Value, constants: list[ir.Value], image: ir.Value) -> None:
+def _chain(
+    graph: ir.Graph,
+    pixels: ir.Value,
+    constants: list[ir.Value],
+    image: ir.Value,
+    contract: InputContract,
+) -> None:
     import onnx_ir as ir
 
     row_shape, factor, offset, image_shape = constants
@@ -141,8 +147,9 @@ def _chain(graph: ir.Graph, pixels: ir.Value, constants: list[ir.Value], image: 
         ("Mul", [factor], {}),
         ("Sub", [offset], {}),
         ("Reshape", [image_shape], {}),
-        ("Transpose", [], {"perm": [0, 3, 1, 2]}),
     ]
+    if contract.layout == "nchw":
+        steps.append(("Transpose", [], {"perm": [0, 3, 1, 2]}))
     nodes, value = [], pixels
     for number, (op_type, operands, attributes) in enumerate(steps):
         name = f"{NAMESPACE}{number}_{op_type.lower()}"
@@ -152,14 +159,18 @@ def _chain(graph: ir.Graph, pixels: ir.Value, constants: list[ir.Value], image: 
     graph.insert_before(graph[0], nodes)
 
 
-def _float_input(pixels: ir.Value, name: str | None) -> ir.Value:
+def _float_input(pixels: ir.Value, name: str | None, layout: str) -> ir.Value:
     import onnx_ir as ir
 
     assert pixels.shape is not None
     batch, height, width, channels = pixels.shape
     return ir.Value(
         name=name,
-        shape=ir.Shape([batch, channels, height, width]),
+        shape=ir.Shape(
+            [batch, channels, height, width]
+            if layout == "nchw"
+            else [batch, height, width, channels]
+        ),
         type=ir.TensorType(ir.DataType.FLOAT),
     )
 

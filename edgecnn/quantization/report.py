@@ -49,7 +49,7 @@ class QuantizeReport:
         work: What ONNX Runtime does for one image.
         largest_pair_sum: Largest sum of two products of a layer; above 32,767 AVX2 saturates.
         uneven_operators: Integer operators that CPUs may round differently.
-        tolerance: What `edgecnn parity` allows it from now on.
+        tolerances: What `edgecnn parity` allows each output from now on, by its name.
         max_drop: Largest loss of accuracy allowed (0.005 is half a point); None if not named.
         gate: Whether the loss is within that; None if it was not named.
         verdict: Whether int8 is worth having.
@@ -69,7 +69,12 @@ class QuantizeReport:
     work: Work
     largest_pair_sum: int
     uneven_operators: tuple[str, ...]
-    tolerance: Tolerance
+    tolerances: dict[str, Tolerance]
     max_drop: float | None
     gate: Verdict | None
     verdict: Verdict
+
+    @property
+    def bit_exact(self) -> bool:
+        """Whether every CPU gives the same outputs bit for bit."""
+        return all(tolerance.bit_exact for tolerance in self.tolerances.values())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecnn import extras
-from edgecnn.agreement import compare
+from edgecnn.agreement import Agreement, compare
 from edgecnn.benchmark import LatencyComparison, compare_latency
 from edgecnn.bundle import Bundle, extend, open_bundle
 from edgecnn.data import Dataset, by_content
@@ -16,7 +16,7 @@ from edgecnn.disk import temporary_file
 from edgecnn.errors import InputError, ModelError
 from edgecnn.evaluation import bundle_data, compare_answers
 from edgecnn.golden import Golden, golden, make_expected
-from edgecnn.predictor import Predictor
+from edgecnn.predictor import Predictor, holds_scores
 from edgecnn.quantization.qdq import SCHEME, quantize_core
 from edgecnn.quantization.report import QuantizeReport, Side
 from edgecnn.quantization.safety import LARGEST_INT16, AsItRuns, as_it_runs, largest_pair_sums
@@ -54,7 +54,7 @@ class _Job:
 @dataclass(frozen=True)
 class _Answers:
     labels: NDArray[np.int64]
-    golden_outputs: NDArray[np.float32]
+    golden_outputs: dict[str, NDArray[np.float32]]
 
 
 def quantize(
@@ -184,7 +184,7 @@ def _measure_and_write(job: _Job, model: ir.Model) -> QuantizeReport:
         before, after = _answers(job, job.source, 0.2), _answers(job, located, 0.35)
         latency = _latency(job, located)
         report = _report(job, located, model, (before, after), latency)
-    written = replace(draft, tolerance=report.tolerance, verdict=report.verdict)
+    written = replace(draft, tolerances=report.tolerances, verdict=report.verdict)
     expected = make_expected(after.golden_outputs, runtime="ort", provider="cpu")
     extend(job.bundle, {draft.files[0]: content, str(draft.golden): expected}, written)
     return report
@@ -221,7 +221,7 @@ def _report(
         work=work,
         largest_pair_sum=largest,
         uneven_operators=running.uneven,
-        tolerance=_tolerance(job.vectors, answers[1].golden_outputs, bit_exact=safe),
+        tolerances=_tolerances(job, answers[1].golden_outputs, bit_exact=safe),
         max_drop=job.max_drop,
         gate=gate,
         verdict=judge(paired, latency, gate, work),
@@ -267,7 +267,7 @@ def _answers(job: _Job, located: Variant, done: float) -> _Answers:
     contract, images = job.bundle.manifest.contract, job.dataset.test.images
     with open_session(located, provider="cpu", threads=job.threads) as session:
         predictor = Predictor(contract, located, session)
-        outputs, on_golden = predictor.run(images), predictor.run(job.vectors.images)
+        outputs, on_golden = predictor.run(images), predictor.run_all(job.vectors.images)
     if outputs.ndim != 2 or not np.isfinite(outputs).all():
         raise ModelError(
             f"{located.name} answers with NaN, infinity or no row of scores.",
@@ -293,8 +293,24 @@ def _latency(job: _Job, located: Variant) -> LatencyComparison:
     )
 
 
-def _tolerance(vectors: Golden, outputs: NDArray[np.float32], *, bit_exact: bool) -> Tolerance:
-    found = compare(outputs, vectors.outputs)
+def _tolerances(
+    job: _Job, outputs: dict[str, NDArray[np.float32]], *, bit_exact: bool
+) -> dict[str, Tolerance]:
+    contract, names = job.bundle.manifest.contract, list(outputs)
+    return {
+        name: _tolerance(
+            compare(
+                outputs[name],
+                job.vectors.outputs[name],
+                decisions=holds_scores(contract, name, names),
+            ),
+            bit_exact=bit_exact,
+        )
+        for name in names
+    }
+
+
+def _tolerance(found: Agreement, *, bit_exact: bool) -> Tolerance:
     top1 = None if found.top1 is None else max(0.0, found.top1 - 1 / found.images)
     return Tolerance(sqnr_db=found.sqnr_db - _SQNR_MARGIN_DB, top1=top1, bit_exact=bit_exact)
 

@@ -197,7 +197,7 @@ def _change(
     resize: str | None,
 ) -> InputContract:
     height, width = input_size or (contract.height, contract.width)
-    if color == "gray" and contract.color == "rgb":
+    if color == "gray" and contract.channels == 3:
         mean, std = mean or _average(contract.mean), std or _average(contract.std)
     return replace(
         contract,
@@ -269,7 +269,7 @@ def _keep_report(job: Job, report: TrainReport, bundle: Bundle) -> None:
 
 def _introduce(job: Job, net: nn.Module) -> None:
     contract, plan, dataset = job.contract, job.recipe.train, job.dataset
-    colour = "colour" if contract.color == "rgb" else "grey"
+    colour = "grey" if contract.color == "gray" else "colour"
     job.tell(
         Note(
             f"Learning {len(dataset.labels)} classes of {dataset.name} "

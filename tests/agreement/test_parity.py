@@ -115,7 +115,9 @@ def test_outputs_that_are_not_finite_fail(
 
 
 def tolerance(bundle: Bundle, name: str, **limits: Any) -> Bundle:
-    return bundles.change_variant(bundle, name, lambda v: replace(v, tolerance=Tolerance(**limits)))
+    return bundles.change_variant(
+        bundle, name, lambda v: replace(v, tolerances={"logits": Tolerance(**limits)})
+    )
 
 
 @pytest.mark.parametrize(
@@ -385,7 +387,7 @@ def test_saved_outputs(make_bundle: MakeBundle, tiny_net: TinyNet, tmp_path: Pat
         assert set(saved) == {
             "images",
             "labels",
-            "golden",
+            "golden.logits",
             "fp32.ort.cpu.logits",
             "int8.ort.cpu.logits",
         }

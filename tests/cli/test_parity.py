@@ -10,7 +10,6 @@ import pytest
 
 from edgecnn import bundle as bundles
 from edgecnn.reports import read_report
-from edgecnn.spec import Tolerance
 
 if TYPE_CHECKING:
     from tests.conftest import MakeBundle, TinyNet, TypeCommand
@@ -65,7 +64,7 @@ def test_a_failed_gate_is_exit_1(
 
 
 def test_no_tolerance_is_exit_5(make_bundle: MakeBundle, type_command: TypeCommand) -> None:
-    bundle = make_bundle(changes={"fp32": {"tolerance": Tolerance()}})
+    bundle = make_bundle(changes={"fp32": {"tolerances": {}}})
     done = type_command("parity", bundle.folder, "--variant", "fp32")
     assert done.code == 5
     assert "no tolerance says what is near enough" in done.err

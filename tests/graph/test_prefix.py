@@ -23,8 +23,7 @@ core (float[{shape}] input) => (float[{shape}] output) {{ output = Identity(inpu
 
 
 def identity_core(contract: InputContract, batch: int | str = "N") -> ir.Model:
-    height, width, channels = contract.pixel_shape
-    shape = f"{batch},{channels},{height},{width}"
+    shape = ",".join(map(str, (batch, *contract.float_shape)))
     return ir.from_onnx_text(PASS_THROUGH.format(shape=shape))
 
 
@@ -44,10 +43,11 @@ def pictures(contract: InputContract, count: int) -> NDArray[np.uint8]:
 
 
 RGB = InputContract(5, 7, mean=(0.49, 0.48, 0.45), std=(0.24, 0.25, 0.26))
+NHWC = InputContract(5, 7, color="bgr", mean=(1, 2, 3), std=(4, 5, 6), layout="nhwc")
 GRAY = InputContract(6, 4, color="gray", scale=1.0, mean=(127.5,), std=(127.5,))
 
 
-@pytest.mark.parametrize("contract", [RGB, GRAY], ids=["rgb", "gray"])
+@pytest.mark.parametrize("contract", [RGB, GRAY, NHWC], ids=["rgb", "gray", "nhwc"])
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_the_graph_normalises_bit_for_bit_as_numpy_does(
     contract: InputContract, count: int
