@@ -142,7 +142,7 @@ def load_recipe(name: str) -> Recipe:
             f"Use one of {', '.join(recipe_names())}, or the path of a TOML file.",
         )
     try:
-        return from_builtins(Recipe, _read_toml(path), where=str(path))
+        return from_builtins(Recipe, read_toml(path), where=str(path))
     except InputError as error:
         raise RecipeError(error.problem, error.remedy) from error
 
@@ -189,7 +189,12 @@ def _shelf_name(path: Path) -> str:
     return path.parent.name if path.stem == "recipe" else f"{path.parent.name}/{path.stem}"
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        RecipeError: It cannot be read.
+    """
     try:
         return _parse_toml(path.read_text(encoding="utf-8"))
     except ValueError as error:

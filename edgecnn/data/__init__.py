@@ -12,11 +12,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
 
+from edgecnn.data._classes import read_labels
 from edgecnn.data._dataset import Dataset, Progress, Request, Split, balanced, by_content
 from edgecnn.errors import DataError
 from edgecnn.spec import InputContract
 
-__all__ = ["Dataset", "Request", "Source", "Split", "balanced", "by_content", "load_dataset"]
+__all__ = [
+    "Dataset",
+    "Request",
+    "Source",
+    "Split",
+    "balanced",
+    "by_content",
+    "load_dataset",
+    "read_labels",
+]
 
 
 class Source(Protocol):

@@ -156,7 +156,8 @@ def merged(first: Choice, second: Choice) -> Choice:
 
 def flag(name: str) -> str:
     """Give the flag of a field, without its hyphens: `input_size` is `input-size`."""
-    return name.replace("_", "-")
+    # --output is where a bundle goes, in all commands.
+    return "output-name" if name == "output" else name.replace("_", "-")
 
 
 def flags(choice: Choice) -> str:
