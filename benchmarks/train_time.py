@@ -240,8 +240,8 @@ def in_memory(images: np.ndarray, labels: np.ndarray) -> Any:
 
 def tutorial_net() -> Any:
     """Make the tutorial's net; `tests/training/test_models.py` proves that `lenet` is the same."""
+    from edgecnn.nets import find_factory
     from edgecnn.recipe import ModelSpec
-    from edgecnn.training.models import find_factory
 
     return find_factory(ModelSpec("lenet").source).make()
 

@@ -27,18 +27,20 @@ def require(purpose: str, *modules: str) -> None:
 
     Args:
         purpose: What needs them, such as `edgecnn export`.
-        modules: Names as they are imported.
+        modules: Names as they are imported; one that no extra brings is named as it is installed.
 
     Raises:
         UnavailableError: A package is not installed.
     """
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
-        extras = ",".join(sorted({_EXTRAS[module] for module in missing}))
+        extras = ",".join(sorted({_EXTRAS[module] for module in missing if module in _EXTRAS}))
+        packages = [f"'edgecnn[{extras}]'"] if extras else []
+        packages += [module for module in missing if module not in _EXTRAS]
         verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
         raise UnavailableError(
             f"{purpose} needs {', '.join(missing)}, which {verb} not installed.",
-            f"Install {them} with `pip install 'edgecnn[{extras}]'`.",
+            f"Install {them} with `pip install {' '.join(packages)}`.",
         )
 
 

@@ -23,6 +23,17 @@ def test_what_is_missing_is_named_with_the_extras_that_bring_it(
     assert caught.value.remedy == "Install them with `pip install 'edgecnn[onnx,train]'`."
 
 
+def test_what_no_extra_brings_is_installed_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("torch", "timm"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UnavailableError) as caught:
+        require("--model timm:resnet18", "torch", "timm")
+    assert caught.value.remedy == "Install them with `pip install 'edgecnn[train]' timm`."
+    with pytest.raises(UnavailableError) as caught:
+        require("--model timm:resnet18", "timm")
+    assert caught.value.remedy == "Install it with `pip install timm`."
+
+
 def test_what_is_there_is_not_missed() -> None:
     require("This test", "pytest", "click")
 

@@ -145,7 +145,7 @@ def _check(form: _Form, *, quantize: bool, only_int8: tuple[object, ...]) -> Non
 def _finite_net(bundle: Bundle) -> nn.Module:
     import torch
 
-    from edgecnn.training.models import rebuild
+    from edgecnn.nets import rebuild
 
     net = rebuild(bundle)
     for name, tensor in net.state_dict().items():

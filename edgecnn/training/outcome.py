@@ -14,13 +14,13 @@ from edgecnn.bundle import WEIGHTS, Bundle
 from edgecnn.data import Dataset
 from edgecnn.errors import ModelError
 from edgecnn.machine import this_machine
+from edgecnn.nets import parameter_count
 from edgecnn.recipe import Recipe
 from edgecnn.spec import InputContract, Verdict
 from edgecnn.stats import wilson
 from edgecnn.training.augment import Normaliser
 from edgecnn.training.checkpoint import Origin
 from edgecnn.training.loop import Run, predict
-from edgecnn.training.models import parameter_count
 from edgecnn.training.repeatable import device_name
 from edgecnn.training.report import ClassAccuracy, Tell, TrainReport
 

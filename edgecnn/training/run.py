@@ -19,13 +19,13 @@ from edgecnn import disk
 from edgecnn.bundle import WEIGHTS, Bundle
 from edgecnn.data import Dataset, Split, by_content, load_dataset
 from edgecnn.errors import BundleError, DataError, InputError, ModelError, RecipeError
+from edgecnn.nets import make_net, parameter_count, short_name
 from edgecnn.recipe import GENERIC, ModelSpec, Recipe, load_recipe, override
 from edgecnn.reports import make_report, write_report
 from edgecnn.spec import Color, InputContract
 from edgecnn.training import checkpoint
 from edgecnn.training.checkpoint import Origin
 from edgecnn.training.loop import Pictures, Run, begin, fit
-from edgecnn.training.models import make_net, parameter_count, short_name
 from edgecnn.training.outcome import Job, make_train_report, write_bundle
 from edgecnn.training.repeatable import device_name, find_device, repeatable
 from edgecnn.training.report import Event, Note, Tell, TrainReport

@@ -100,7 +100,7 @@ def test_a_static_batch_is_static_throughout() -> None:
 
 
 def test_no_path_of_this_machine_is_left_in_the_bytes(make_net: MakeNet) -> None:
-    from edgecnn.training.models import rebuild
+    from edgecnn.nets import rebuild
 
     bundle = make_net()
     model = export_core(rebuild(bundle), CONTRACT, opset_version=18, batch_size=None)
@@ -125,7 +125,7 @@ from edgecnn.bundle import open_bundle
 from edgecnn.exporting.core import export_core
 from edgecnn.graph import clean
 from edgecnn.records import sha256
-from edgecnn.training.models import rebuild
+from edgecnn.nets import rebuild
 bundle = open_bundle(sys.argv[1])
 contract = bundle.manifest.contract
 core = export_core(rebuild(bundle), contract, opset_version=18, batch_size=None)
@@ -136,7 +136,7 @@ print(sha256(clean.to_bytes(core)), logging.root.handlers)
 def test_the_same_net_gives_the_same_bytes_in_another_process_and_in_silence(
     make_net: MakeNet,
 ) -> None:
-    from edgecnn.training.models import rebuild
+    from edgecnn.nets import rebuild
 
     bundle = make_net()
     here = export_core(rebuild(bundle), CONTRACT, opset_version=18, batch_size=None)

@@ -23,9 +23,9 @@ from edgecnn.errors import BundleError, DataError, InputError, ModelError
 from edgecnn.exporting import export
 from edgecnn.exporting.proof import exact_outputs
 from edgecnn.golden import golden
+from edgecnn.nets import rebuild
 from edgecnn.predictor import load
 from edgecnn.spec import Parent, Variant
-from edgecnn.training.models import rebuild
 from tests.conftest import TinyNet, TypeCommand
 from tests.exporting.conftest import CONTRACT, MakeNet, contents
 

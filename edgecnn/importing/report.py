@@ -1,0 +1,43 @@
+"""What was imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edgecnn.bundle import ModelRef
+from edgecnn.spec import DataRef, InputContract
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What was imported, and what was taken for granted.
+
+    Attributes:
+        bundle: The bundle's folder.
+        source: The model's source, or the path of the ONNX file.
+        weights: The file with the weights; empty where they came with the model.
+        sha256: Digest of the file that was read: the weights or the ONNX file.
+        model: The PyTorch net; None for an ONNX file.
+        parameters: Numbers in its weights.
+        outputs: Shape of each output for one image, by its name; an axis is 0 where it is open.
+        contract: How pictures become input.
+        sources: Where each field of the contract comes from, by the name of its flag.
+        contract_lines: The same as lines for people.
+        notes: What was unwrapped, filled in, changed or left out.
+        data: The data that the bundle is judged on; None without any.
+        variants: The variants that the bundle has already.
+    """
+
+    bundle: str
+    source: str
+    weights: str
+    sha256: str
+    model: ModelRef | None
+    parameters: int
+    outputs: dict[str, tuple[int, ...]]
+    contract: InputContract
+    sources: dict[str, str]
+    contract_lines: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    data: DataRef | None = None
+    variants: tuple[str, ...] = field(default=())
