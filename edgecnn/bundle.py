@@ -5,82 +5,47 @@ The manifest names every file with its digest and is written last (see `edgecnn.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 from edgecnn import __version__, disk
 from edgecnn.errors import BundleError, InputError
-from edgecnn.records import from_builtins, parse_json, sha256, to_json
-from edgecnn.spec import DataRef, InputContract, Parent, Variant
+from edgecnn.manifest import (
+    GOLDEN,
+    MANIFEST,
+    SCHEMA_VERSION,
+    WEIGHTS,
+    FileRecord,
+    Manifest,
+    ModelRef,
+    new_manifest,
+    read_manifest,
+    seal,
+    stated_digest,
+)
+from edgecnn.records import sha256
+from edgecnn.spec import Parent, Variant
 
-SCHEMA_VERSION = 1
-MANIFEST = "manifest.json"
-WEIGHTS = "weights.safetensors"
-GOLDEN = "golden.npz"
-# Only the manifest's own: nested keys are indented further.
-_DIGEST = re.compile(rb'^  "digest": "([0-9a-f]{64})"', re.MULTILINE)
-_NO_DIGEST = "0" * 64
-
-
-@dataclass(frozen=True)
-class FileRecord:
-    """Digest and size in bytes of one file."""
-
-    sha256: str
-    size: int
-
-
-@dataclass(frozen=True)
-class ModelRef:
-    """Where a net comes from.
-
-    Attributes:
-        source: A name on the shelf, `FILE.py:factory`, `package.module:factory` or
-            `torchvision:NAME`.
-        arguments: What the factory is called with.
-        sha256: Digest of the file that defines it; empty where it comes from an installed package.
-    """
-
-    source: str
-    arguments: dict[str, bool | int | float | str]
-    sha256: str = ""
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a bundle holds and where it came from.
-
-    Attributes:
-        schema_version: Version of this layout.
-        name: The bundle's name.
-        created: When it was made, UTC, ISO 8601.
-        edgecnn: Version of edgecnn that wrote it.
-        digest: SHA-256 of this manifest, taken with this field zeroed.
-        contract: How pictures become input.
-        model: The net; None if the bundle was made from an ONNX file.
-        data: What it was trained and is tested on; None if it has no data of its own.
-        variants: Deployable forms, in the order they were first made: comparisons begin with the
-            first.
-        environment: Versions and machine that made it.
-        files: Every file of the bundle but this one.
-    """
-
-    schema_version: int
-    name: str
-    created: str
-    edgecnn: str
-    contract: InputContract
-    model: ModelRef | None
-    data: DataRef | None
-    environment: dict[str, str]
-    variants: tuple[Variant, ...] = ()
-    files: dict[str, FileRecord] | None = None
-    digest: str = _NO_DIGEST
+__all__ = [
+    "GOLDEN",
+    "MANIFEST",
+    "SCHEMA_VERSION",
+    "WEIGHTS",
+    "Bundle",
+    "FileRecord",
+    "Manifest",
+    "ModelRef",
+    "change_variant",
+    "create",
+    "extend",
+    "new_manifest",
+    "newest_bundle",
+    "open_bundle",
+    "refuse_existing",
+    "refuse_foreign",
+]
 
 
 @dataclass(frozen=True)
@@ -164,9 +129,8 @@ class Bundle:
         return disk.place(self.folder, file)
 
     def _refuse_changed(self) -> None:
-        text = disk.read_file(self.folder, MANIFEST) or b""
-        now = _DIGEST.search(text)
-        if now is not None and now[1].decode() != self.manifest.digest:
+        now = stated_digest(disk.read_file(self.folder, MANIFEST) or b"")
+        if now not in (None, self.manifest.digest):
             raise BundleError(
                 f"{self.folder} was changed by another process while it was being read.",
                 "Run the command again.",
@@ -196,7 +160,7 @@ def open_bundle(folder: Path | str) -> Bundle:
             f"{folder} {_why_no_bundle(folder)}.",
             "Make a bundle with `edgecnn train`, or name another folder.",
         )
-    return Bundle(folder, _read_manifest(text, folder / MANIFEST))
+    return Bundle(folder, read_manifest(text, folder / MANIFEST))
 
 
 def newest_bundle(runs: Path = Path("runs")) -> Bundle:
@@ -228,19 +192,6 @@ def refuse_existing(folder: Path) -> None:
         )
 
 
-def new_manifest(
-    name: str,
-    contract: InputContract,
-    *,
-    model: ModelRef | None,
-    data: DataRef | None,
-    environment: dict[str, str],
-) -> Manifest:
-    """Begin a manifest, created now by this edgecnn."""
-    created = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-    return Manifest(SCHEMA_VERSION, name, created, __version__, contract, model, data, environment)
-
-
 def create(
     folder: Path, manifest: Manifest, files: Mapping[str, bytes], *, force: bool = False
 ) -> Bundle:
@@ -264,7 +215,7 @@ def create(
     if not force:
         refuse_existing(folder)
     try:
-        disk.make_folder(folder, {**files, MANIFEST: _seal(manifest, {}, files)})
+        disk.make_folder(folder, {**files, MANIFEST: seal(manifest, {}, files)})
     except InputError:
         refuse_existing(folder)  # another process was faster
         raise
@@ -324,7 +275,7 @@ def _writing(folder: Path) -> Iterator[None]:
 def _commit(
     folder: Path, manifest: Manifest, have: Mapping[str, FileRecord], files: Mapping[str, bytes]
 ) -> None:
-    sealed = _seal(manifest, have, files)
+    sealed = seal(manifest, have, files)
     disk.commit(folder, {**files, MANIFEST: sealed}, last=MANIFEST)
 
 
@@ -346,79 +297,3 @@ def refuse_foreign(folder: Path) -> None:
             f"{folder} holds files and is no bundle, so --force will not touch it.",
             "Use --output to write elsewhere.",
         )
-
-
-def _read_manifest(text: bytes, path: Path) -> Manifest:
-    found = _DIGEST.search(text)
-    if found is None or found[1].decode() != sha256(_DIGEST.sub(_digest_line(_NO_DIGEST), text)):
-        raise BundleError(
-            f"{path} is damaged or was edited: its digest differs.",
-            "Copy the bundle anew, or make it again.",
-        )
-    data = parse_json(text, where=str(path))
-    _refuse_newer(data, path)
-    manifest = from_builtins(Manifest, data, where=str(path))
-    _refuse_outside(manifest, path)
-    _refuse_contradictions(manifest, path)
-    return manifest
-
-
-def _refuse_newer(data: dict[str, Any], path: Path) -> None:
-    version = data.get("schema_version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise BundleError(
-            f"{path} was written by edgecnn {data.get('edgecnn')}, which this version cannot read.",
-            "Install that version or a newer one.",
-        )
-
-
-def _refuse_outside(manifest: Manifest, path: Path) -> None:
-    for name in manifest.files or {}:
-        pure = PurePosixPath(name)
-        if pure.is_absolute() or ".." in pure.parts or "\\" in name:
-            raise BundleError(f"{path} names a file outside the bundle: {name}.", "Do not use it.")
-
-
-def _refuse_contradictions(manifest: Manifest, path: Path) -> None:
-    # A digest can be recomputed by whoever edits the manifest.
-    names = [variant.name for variant in manifest.variants]
-    twice = [f"names the variant '{name}' twice" for name in names if names.count(name) > 1]
-    lost = [
-        f"gives the variant '{variant.name}' a file that it does not list: {file}"
-        for variant in manifest.variants
-        for file in (*variant.files, variant.golden)
-        if file is not None and file not in (manifest.files or {})
-    ]
-    none = [
-        f"gives the variant '{variant.name}' no file"
-        for variant in manifest.variants
-        if not variant.files
-    ]
-    for what in [*twice, *lost, *none, *_parents_in_a_circle(manifest)]:
-        raise BundleError(f"{path} {what}.", "Copy the bundle anew, or make it again.")
-
-
-def _parents_in_a_circle(manifest: Manifest) -> list[str]:
-    parents = {
-        file: variant.parent.file
-        for variant in manifest.variants
-        for file in variant.files
-        if variant.parent is not None
-    }
-    for file in parents:
-        ancestor: str | None = parents[file]
-        for _ in parents:
-            if ancestor == file:
-                return [f"makes {file} its own ancestor"]
-            ancestor = parents.get(ancestor) if ancestor is not None else None
-    return []
-
-
-def _seal(manifest: Manifest, have: Mapping[str, FileRecord], files: Mapping[str, bytes]) -> bytes:
-    new = {name: FileRecord(sha256(data), len(data)) for name, data in files.items()}
-    text = to_json(replace(manifest, files={**have, **new}, digest=_NO_DIGEST))
-    return _DIGEST.sub(_digest_line(sha256(text)), text)
-
-
-def _digest_line(digest: str) -> bytes:
-    return f'  "digest": "{digest}"'.encode()

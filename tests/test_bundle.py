@@ -216,6 +216,13 @@ def test_a_manifest_that_reaches_outside_is_refused(full: Bundle, name: str) -> 
         bundles.open_bundle(full.folder)
 
 
+@pytest.mark.parametrize("name", ["manifest.json", ".commit/x", ".lock", "reports/x.json", "", "."])
+def test_a_manifest_cannot_list_what_is_no_file_of_the_bundle(full: Bundle, name: str) -> None:
+    resealed(full, files={name: {"sha256": "0", "size": 1}})
+    with pytest.raises(BundleError, match="which cannot be a file of a bundle"):
+        bundles.open_bundle(full.folder)
+
+
 def test_a_variant_goes_stale_with_its_parent(full: Bundle) -> None:
     again = bundles.extend(full, {"fp32.onnx": b"another graph"}, FP32)
     again.locate("fp32")
