@@ -16,7 +16,7 @@ import pytest
 
 from edgecnn.errors import InputError, ModelError, RuntimeCrashed, UnavailableError
 from edgecnn.spec import Variant
-from edgecnn.worker import Opened, Worker
+from edgecnn.worker import Opened, Worker, open_in_worker
 
 TROUBLED = str(Path(__file__).parent / "runtimes" / "troubled")
 NET = Variant("net", "fp32", "onnx", ("nowhere.onnx",))
@@ -194,3 +194,25 @@ def _within(seconds: float, true: Any) -> bool:
             return False
         time.sleep(0.02)
     return True
+
+
+def test_a_session_in_a_worker_is_like_any_other() -> None:
+    with open_in_worker(NET, runtime=TROUBLED, threads=2) as session:
+        assert (session.runtime, session.provider, session.threads) == ("troubled", "cpu", 2)
+        assert [spec.name for spec in session.inputs] == ["pixels"]
+        assert session.run(BATCH)["sum"].tolist() == [8 * 8 * 3]
+        with pytest.raises(InputError, match=r"was given <f8 \(float64\)"):
+            session.run({"pixels": np.ones((1, 8, 8, 3))})
+    with pytest.raises(InputError, match="is closed"):
+        session.run(BATCH)
+
+
+def test_a_crash_in_a_sessions_worker_is_an_error() -> None:
+    trouble = {"what": "segfault"}
+    with (
+        open_in_worker(NET, runtime=TROUBLED, options=trouble) as session,
+        pytest.raises(RuntimeCrashed, match="SIGSEGV"),
+    ):
+        session.run(BATCH)
+    with pytest.raises(RuntimeCrashed, match="hung: no answer within 1 s"):
+        open_in_worker(NET, runtime=TROUBLED, options={"what": "hang", "when": "open"}, limit=1.0)

@@ -5,10 +5,11 @@ ends and this process is told so; if this process ends, so does the worker. Betw
 worker waits without using the CPU, so that several can be alive side by side and take turns.
 
 `handle` is the side of the process that asks, `serving` the worker's own, `messages` what passes
-between them.
+between them; `session` makes a worker look like any other session.
 """
 
 from edgecnn.worker.handle import LIMIT_SECONDS, Worker
 from edgecnn.worker.messages import Opened, Timed, Usage
+from edgecnn.worker.session import open_in_worker
 
-__all__ = ["LIMIT_SECONDS", "Opened", "Timed", "Usage", "Worker"]
+__all__ = ["LIMIT_SECONDS", "Opened", "Timed", "Usage", "Worker", "open_in_worker"]
