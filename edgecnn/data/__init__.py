@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 from edgecnn.data._classes import read_labels
 from edgecnn.data._dataset import Dataset, Progress, Request, Split, balanced, by_content
+from edgecnn.data._stand_in import stand_in_images
 from edgecnn.errors import DataError
 from edgecnn.spec import InputContract
 
@@ -26,6 +27,7 @@ __all__ = [
     "by_content",
     "load_dataset",
     "read_labels",
+    "stand_in_images",
 ]
 
 
