@@ -14,8 +14,13 @@ and on the device. What is done, in this order:
 from __future__ import annotations
 
 import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +39,19 @@ SUFFIXES = frozenset((".bmp", ".gif", ".png", ".tif", ".tiff", ".webp", *_JPEG, 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """What was read of a picture.
+
+    Attributes:
+        pixels: uint8 [height, width, channels] of the contract's size and colour.
+        animated: The file holds more frames or pages than the first, which was read.
+    """
+
+    pixels: NDArray[np.uint8]
+    animated: bool
+
+
 def decode(source: Path | bytes, contract: InputContract, *, name: str = "") -> NDArray[np.uint8]:
     """Read a picture as pixels of the contract's size and colour.
 
@@ -49,19 +67,36 @@ def decode(source: Path | bytes, contract: InputContract, *, name: str = "") -> 
         DataError: It is no picture, is damaged, has more than 64 million pixels, or pixel values
             whose range is not known.
     """
+    return read(source, contract, name=name).pixels
+
+
+def read(
+    source: Path | bytes, contract: InputContract, *, name: str = "", max_pixels: int = MAX_PIXELS
+) -> Decoded:
+    """Read a picture as `decode` does, and say whether it has more frames.
+
+    Args:
+        source: A file or a pipe, or the content.
+        contract: Size, colour, resize rule and filter.
+        name: What to call the picture in an error; the file's path, if left out.
+        max_pixels: Pictures with more are refused by their header, before anything is unpacked.
+            Above Pillow's own limit it holds only inside `allowing`.
+
+    Raises:
+        DataError: As `decode`.
+    """
     name = name or (str(source) if isinstance(source, Path) else "The picture")
     remedy = "Mend or remove it."
     try:
-        content = source.read_bytes() if isinstance(source, Path) else source
-        with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
-            _refuse_bomb(picture)
-            return fit(picture, contract)
+        with _opened(source, max_pixels) as file, Image.open(file, formats=_FORMATS) as picture:
+            _refuse_bomb(picture, max_pixels)
+            return Decoded(fit(picture, contract), _animated(picture))
     except DataError as error:
         raise DataError(f"{name} cannot be used. {error.problem}", error.remedy) from error
     except UnidentifiedImageError:
         reason = "no image format was recognised"
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        reason = f"it has more than {MAX_PIXELS:,} pixels"
+        reason = f"it has more than {max_pixels:,} pixels"
     except FileNotFoundError as error:
         reason, remedy = error.strerror or str(error), "Check the path."
     except OSError as error:
@@ -69,6 +104,64 @@ def decode(source: Path | bytes, contract: InputContract, *, name: str = "") -> 
     except Exception as error:  # damaged files make Pillow's decoders fail in many ways
         reason = str(error) or type(error).__name__
     raise DataError(f"{name} is not an image that can be read: {reason}.", remedy)
+
+
+def read_piped(file: IO[bytes], max_pixels: int, head: bytes = b"") -> bytes:
+    """Read the rest of a stream that is one picture, if it ends.
+
+    Args:
+        file: Where it comes from.
+        max_pixels: The most pixels that the picture may have.
+        head: What was already read of it.
+
+    Raises:
+        DataError: It is larger than any such picture.
+    """
+    most = 8 * max_pixels + (16 << 20)  # four channels of 16 bits, not packed, and its metadata
+    content = head + file.read(most)
+    if len(content) >= most:
+        raise DataError(f"It is larger than any picture of {max_pixels:,} pixels.", "Give a file.")
+    return content
+
+
+@contextmanager
+def allowing(max_pixels: int) -> Iterator[None]:
+    """Let Pillow open pictures with so many pixels; its own limit is the process's."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None if before is None else max(before, max_pixels)
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+@contextmanager
+def _opened(source: Path | bytes, max_pixels: int) -> Iterator[IO[bytes]]:
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+        return
+    with source.open("rb") as file:
+        kind = os.fstat(file.fileno()).st_mode
+        if stat.S_ISREG(kind):
+            yield file  # read as far as needed: a file with many frames may be large
+        elif stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
+            yield io.BytesIO(read_piped(file, max_pixels))
+        else:
+            raise DataError("It is a device, which may have no end.", "Give a file.")
+
+
+def _refuse_bomb(picture: Picture, max_pixels: int) -> None:
+    if picture.width * picture.height > max_pixels:
+        raise Image.DecompressionBombError
+
+
+def _animated(picture: Picture) -> bool:
+    if picture.format == "MPO":  # a JPEG from a telephone, with a preview or a second lens behind
+        return False
+    try:
+        return bool(getattr(picture, "is_animated", False))
+    except Exception:  # there is something behind the first frame, and it is damaged
+        return True
 
 
 def fit(picture: Picture, contract: InputContract) -> NDArray[np.uint8]:
@@ -111,11 +204,6 @@ def fit_all(images: NDArray[np.uint8], contract: InputContract) -> NDArray[np.ui
 
 def _ordered(pixels: NDArray[np.uint8], contract: InputContract) -> NDArray[np.uint8]:
     return np.ascontiguousarray(pixels[..., ::-1]) if contract.color == "bgr" else pixels
-
-
-def _refuse_bomb(picture: Picture) -> None:
-    if picture.width * picture.height > MAX_PIXELS:
-        raise Image.DecompressionBombError
 
 
 def _upright(picture: Picture) -> Picture:

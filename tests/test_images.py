@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import threading
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgecnn.errors import DataError
-from edgecnn.images import MAX_PIXELS, decode, fit, fit_all
+from edgecnn.images import MAX_PIXELS, allowing, decode, fit, fit_all, read, read_piped
 from edgecnn.spec import InputContract
 
 Pixels = NDArray[np.uint8]
@@ -144,6 +146,25 @@ def test_the_first_frame_of_an_animation_is_taken() -> None:
         assert decode(content, contract(4, 4))[0, 0].argmax() == 0
 
 
+def test_more_frames_than_the_first_are_noticed(tmp_path: Path) -> None:
+    frames = [solid(color, "RGB") for color in ((255, 0, 0), (0, 0, 255))]
+    for kind in ("GIF", "PNG", "WEBP", "TIFF"):
+        path = tmp_path / kind
+        for more in (frames[1:], []):
+            path.write_bytes(encoded(frames[0], kind, save_all=True, append_images=more))
+            assert read(path, contract(4, 4)).animated == bool(more), kind
+    assert not read(encoded(frames[0], "JPEG"), contract(4, 4)).animated
+
+
+def test_a_damaged_second_frame_spoils_not_the_first() -> None:
+    frames = [Image.fromarray(noise(8, 8, seed=seed)) for seed in range(2)]
+    content = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    wanted = decode(content, contract(8, 8))
+    for end in range(len(content) * 2 // 3, len(content)):
+        found = read(content[:end], contract(8, 8))
+        np.testing.assert_array_equal(found.pixels, wanted)
+
+
 @pytest.mark.parametrize(("mode", "what"), [("I", "32-bit integers"), ("F", "floating-point")])
 def test_pixels_of_unknown_range_are_refused(mode: str, what: str) -> None:
     content = encoded(Image.new(mode, (4, 4), 3), "TIFF")
@@ -166,6 +187,45 @@ def test_a_decompression_bomb_is_refused_by_its_header(side: int) -> None:
 
 
 JPEG = encoded(Image.fromarray(noise(64, 64)), "JPEG")
+
+
+def test_the_limit_on_pixels_can_be_set() -> None:
+    content = encoded(Image.new("1", (100, 50)))
+    assert read(content, contract(4, 4), max_pixels=5000).pixels.shape == (4, 4, 3)
+    with pytest.raises(DataError, match="more than 4,999 pixels"):
+        read(content, contract(4, 4), max_pixels=4999)
+
+
+def test_pillows_own_limit_gives_way_only_while_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    content = encoded(Image.new("1", (100, 50)))
+    with pytest.raises(DataError, match="more than 6,000 pixels"):
+        read(content, contract(4, 4), max_pixels=6000)
+    with allowing(6000):
+        assert read(content, contract(4, 4), max_pixels=6000).pixels.shape == (4, 4, 3)
+    assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def test_a_pipe_is_read_and_a_device_is_not(tmp_path: Path) -> None:
+    pixels = noise(5, 7)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    content = encoded(Image.fromarray(pixels))
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+    writer.start()
+    np.testing.assert_array_equal(decode(pipe, contract(5, 7)), pixels)
+    writer.join()
+    with pytest.raises(DataError, match=r"/dev/zero cannot be used\. It is a device"):
+        decode(Path("/dev/zero"), contract(5, 7))
+
+
+def test_a_stream_without_an_end_is_left() -> None:
+    class Endless(io.RawIOBase):
+        def read(self, size: int = -1) -> bytes:
+            return bytes(size)
+
+    with pytest.raises(DataError, match="larger than any picture of 100 pixels"):
+        read_piped(Endless(), 100)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
