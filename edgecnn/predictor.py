@@ -6,9 +6,8 @@ answers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,19 +17,26 @@ from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.errors import InputError, ModelError
-from edgecnn.graph.prefix import row_constants
+from edgecnn.feeding import Pixels, batches, feed, in_layout, normalise, pixels
 from edgecnn.runtime import CheckedSession, Options, open_session
 from edgecnn.spec import InputContract, Variant
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from edgecnn.feeding import Pictures
 
-    from edgecnn.worker import Opened
-
-    Picture = NDArray[np.uint8] | Image | Path | str
-    Pictures = Picture | Iterable[Picture]
-
-Pixels = NDArray[np.uint8]
+__all__ = [
+    "Answer",
+    "Prediction",
+    "Predictor",
+    "feed",
+    "holds_scores",
+    "in_layout",
+    "load",
+    "normalise",
+    "pixels",
+    "scores_output",
+    "softmax",
+]
 
 # As float32 the images of one run take about this many bytes, so that memory does not grow with
 # the number of images: 85 at 32x32, one at 224x224. More at once gains no speed on a CPU.
@@ -119,14 +125,12 @@ class Predictor:
         Raises:
             InputError: An image is not one, or the model's outputs are no classes.
         """
-        if self.contract.output_kind == "other":
-            raise InputError(
-                "This model's outputs are not classes, so there is nothing to predict.",
-                "Use `.run(images)` for its outputs as they are.",
-            )
-        if top < 1:
-            raise InputError(f"top={top} leaves no answer.", "Use 1 or more.")
-        outputs = self.run(images)
+        self._refuse_no_classes(top)
+        return self.rank(self.run(images), top)
+
+    def rank(self, outputs: NDArray[Any], top: int = 5) -> list[Prediction]:
+        """Turn outputs that `run` gave, [N, classes], into predictions, as `predict` does."""
+        self._refuse_no_classes(top)
         return [self._ranked(row, top) for row in self._probabilities(outputs)]
 
     def run(self, images: Pictures) -> NDArray[Any]:
@@ -149,7 +153,8 @@ class Predictor:
 
     def run_all(self, images: Pictures) -> dict[str, NDArray[Any]]:
         """Give every output of the model by its name, for images as in `run`."""
-        parts = [self._run_batch(batch) for batch in _batches(images, self)]
+        made = batches(images, self.contract, self.batch_size)
+        parts = [self._run_batch(batch) for batch in made]
         if not parts:
             raise InputError("There are no images.", "Give at least one.")
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -168,6 +173,15 @@ class Predictor:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _refuse_no_classes(self, top: int) -> None:
+        if self.contract.output_kind == "other":
+            raise InputError(
+                "This model's outputs are not classes, so there is nothing to predict.",
+                "Use `.run(images)` for its outputs as they are.",
+            )
+        if top < 1:
+            raise InputError(f"top={top} leaves no answer.", "Use 1 or more.")
 
     def _run_batch(self, batch: Pixels) -> dict[str, NDArray[Any]]:
         count, fixed = len(batch), self.variant.batch
@@ -241,38 +255,6 @@ def load(
     return Predictor(contract, located, session, batch_size)
 
 
-def feed(
-    contract: InputContract, variant: Variant, session: CheckedSession | Opened, images: Pixels
-) -> dict[str, NDArray[Any]]:
-    """Make a session's input of raw images.
-
-    Where the variant has its preprocessing inside, these are the images themselves; where not,
-    they are normalised here in float32, in the same two steps as the graph would.
-
-    Args:
-        contract: How pictures become input.
-        variant: What the session was opened on.
-        session: The open session, here or in a worker.
-        images: uint8 [N, height, width, channels]; N is the variant's batch where that is fixed.
-
-    Returns:
-        The input by its name: uint8 NHWC, or float in the contract's layout.
-
-    Raises:
-        ModelError: The model has not exactly one input.
-    """
-    if len(session.inputs) != 1:
-        names = ", ".join(spec.name for spec in session.inputs)
-        raise ModelError(
-            f"{variant.path.name} has {len(session.inputs)} inputs ({names}), not one image.",
-            "Compare it as a plain file instead.",
-        )
-    spec = session.inputs[0]
-    if variant.preprocessing:
-        return {spec.name: images}
-    return {spec.name: normalise(contract, images).astype(spec.dtype, copy=False)}
-
-
 def scores_output(contract: InputContract, names: Sequence[str]) -> str:
     """Give the output that holds the scores of the classes: the contract's, or the first.
 
@@ -290,30 +272,6 @@ def scores_output(contract: InputContract, names: Sequence[str]) -> str:
 def holds_scores(contract: InputContract, output: str, names: Sequence[str]) -> bool:
     """Say whether an output holds the scores of the classes, of all that the model has."""
     return contract.output_kind != "other" and output == (contract.output or names[0])
-
-
-def normalise(contract: InputContract, images: Pixels) -> NDArray[np.float32]:
-    """Turn pixels into a model's float input, as the preprocessing in a graph does.
-
-    Args:
-        contract: Gives scale, mean and std.
-        images: uint8 [N, height, width, channels].
-
-    Returns:
-        float32 [N, channels, height, width], or as the contract's layout says:
-        `pixel * (scale / std) - mean / std`.
-    """
-    factor, offset = row_constants(contract)
-    rows = images.reshape(len(images), contract.height, -1).astype(np.float32)
-    values = (rows * factor - offset).reshape(images.shape)
-    return in_layout(contract, values)
-
-
-def in_layout(contract: InputContract, values: NDArray[Any]) -> NDArray[Any]:
-    """Bring values [N, height, width, channels] into the contract's layout."""
-    if contract.layout == "nhwc":
-        return np.ascontiguousarray(values)
-    return np.ascontiguousarray(values.transpose(0, 3, 1, 2))
 
 
 def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -335,62 +293,3 @@ def _batch_size(contract: InputContract, variant: Variant, wanted: int | None) -
         return variant.batch
     height, width, channels = contract.pixel_shape
     return wanted or max(1, _BYTES_AT_ONCE // (4 * height * width * channels))
-
-
-def _batches(images: Pictures, predictor: Predictor) -> Iterator[Pixels]:
-    contract, size = predictor.contract, predictor.batch_size
-    if isinstance(images, np.ndarray) and images.ndim != 3:
-        _check_pixels(images, contract, several=True)
-        yield from (images[start : start + size] for start in range(0, len(images), size))
-        return
-    several = isinstance(images, Iterable) and not isinstance(images, (str, np.ndarray))
-    items: Iterator[Any] = iter(images if several else [images])  # type: ignore[arg-type]
-    while batch := [pixels(item, contract) for item in islice(items, size)]:
-        yield np.stack(batch)
-
-
-def pixels(picture: Picture, contract: InputContract) -> Pixels:
-    """Turn one picture into uint8 [height, width, channels] of the contract's size and colour.
-
-    Raises:
-        InputError: It is no picture, or an array that does not fit the contract.
-    """
-    if isinstance(picture, np.ndarray):
-        _check_pixels(picture, contract, several=False)
-        return picture
-    from edgecnn import images
-
-    if isinstance(picture, str | Path):
-        return images.decode(Path(picture), contract)
-    if hasattr(picture, "convert"):
-        return images.fit(picture, contract)
-    raise InputError(
-        f"A {type(picture).__name__} is no image.",
-        "Give a uint8 array [height, width, channels], a PIL image or a path.",
-    )
-
-
-def _check_pixels(array: NDArray[Any], contract: InputContract, *, several: bool) -> None:
-    height, width, channels = contract.pixel_shape
-    if array.dtype != np.uint8:
-        raise InputError(
-            f"The images are {array.dtype}, but pixels are uint8 from 0 to 255.",
-            "Give the raw pixels, not normalised: for floats from 0 to 1, "
-            "`(images * 255).round().astype('uint8')`.",
-        )
-    found, wanted = list(array.shape), [height, width, channels]
-    if found[several:] == wanted:
-        return
-    shape = f"[N, {height}, {width}, {channels}]" if several else str(wanted)
-    raise InputError(
-        f"The images have the shape {found}, but this model takes {shape}.",
-        _shape_remedy(found[several:], wanted),
-    )
-
-
-def _shape_remedy(found: list[int], wanted: list[int]) -> str:
-    if len(found) == 3 and [*found[1:], found[0]] == wanted:
-        return "Put the channels last with `np.moveaxis(images, -3, -1)`."
-    if found == wanted[:2] or found[:2] != wanted[:2]:
-        return "Give PIL images or paths, which are converted and resized as the model needs."
-    return f"Give {'RGB' if wanted[2] == 3 else 'grey'} images, or PIL images, which are converted."
