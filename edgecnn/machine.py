@@ -105,6 +105,11 @@ def cgroup_memory(root: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> int 
     return min((limit for limit in limits if limit is not None), default=None)
 
 
+def granted_memory() -> int:
+    """Give the bytes of memory that this process may use at all; 0 if unknown."""
+    return min(filter(None, (_memory_bytes(), cgroup_memory())), default=0)
+
+
 def _cgroup_folders(controller: str, root: Path, membership: Path) -> Iterator[Path]:
     # A limit holds for everything below it, so the ancestors count too.
     with suppress(OSError):
