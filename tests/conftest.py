@@ -188,6 +188,61 @@ def make_bundle(tiny_net: TinyNet, tmp_path: Path) -> MakeBundle:
     return make
 
 
+@pytest.fixture
+def two_headed(tiny_net: TinyNet, tmp_path: Path) -> Bundle:
+    """A bundle whose nets give their features first, and then the scores; without data."""
+    images, labels = tiny_net.images[:32], tiny_net.labels[:32]
+    contents, records = {}, []
+    exact: dict[str, NDArray[Any]] = {}
+    for precision in ("fp32", "int8"):
+        file = tmp_path / f"{precision}.onnx"
+        file.write_bytes(_with_features(tiny_net.onnx(precision)))
+        contents[file.name] = file.read_bytes()
+        exact = exact or _run(file, images, "reference", {"precision": "float64"})
+        outputs = _run(file, images, "ort", {})
+        own = make_expected(outputs, runtime="ort", provider="cpu")
+        contents[f"{precision}.golden.npz"] = own
+        tolerances = {name: _tolerance(precision, name, outputs, exact) for name in exact}
+        records.append(_variant(precision, contents, {"tolerances": tolerances}))
+    contents[bundles.GOLDEN] = make_golden(images, labels, exact)
+    contract = replace(CONTRACT, output="logits")
+    manifest = bundles.new_manifest("two", contract, model=None, data=None, environment={})
+    return bundles.create(tmp_path / "two", replace(manifest, variants=tuple(records)), contents)
+
+
+def _run(
+    file: Path, images: NDArray[np.uint8], runtime: str, options: dict[str, str]
+) -> dict[str, NDArray[Any]]:
+    from edgecnn.runtime import open_session, plain_file
+
+    with open_session(
+        plain_file(str(file)), runtime=runtime, threads=1, options=options
+    ) as session:
+        return dict(session.run({"pixels": images}))
+
+
+def _tolerance(
+    precision: str, name: str, outputs: dict[str, NDArray[Any]], exact: dict[str, NDArray[Any]]
+) -> Tolerance:
+    from edgecnn.agreement import quantized_tolerance
+
+    if precision == "fp32":
+        return Tolerance(atol=1e-4)
+    return quantized_tolerance(
+        outputs[name], exact[name], decisions=name == "logits", bit_exact=False
+    )
+
+
+def _with_features(content: bytes) -> bytes:
+    from onnx import TensorProto, helper, load_model_from_string
+
+    model = load_model_from_string(content)
+    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", FILTERS])
+    model.graph.output.insert(0, features)
+    changed: bytes = model.SerializeToString(deterministic=True)
+    return changed
+
+
 def _content(net: TinyNet, precision: str, change: dict[str, Any]) -> bytes:
     batch = change.get("batch", "dynamic")
     return net.onnx(

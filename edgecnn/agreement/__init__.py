@@ -1,5 +1,6 @@
 """Parity: do two models, or a model and its golden vectors, answer the same?"""
 
+from edgecnn.agreement.gates import quantized_tolerance
 from edgecnn.agreement.judgement import Comparison, ParityReport, WorstImage, parity
 from edgecnn.agreement.metrics import (
     Agreement,
@@ -27,5 +28,6 @@ __all__ = [
     "make_expected",
     "make_golden",
     "parity",
+    "quantized_tolerance",
     "sqnr_db",
 ]

@@ -8,10 +8,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.agreement.metrics import Agreement, excess
+from edgecnn.agreement.metrics import Agreement, compare, derived_atol, excess
 from edgecnn.spec import Tolerance, Verdict
 
 GateName = Literal["finite", "bits", "error", "sqnr", "top1"]
+
+SQNR_MARGIN_DB = 1.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,32 @@ class Gate:
     value: float
     passed: bool
     sentence: str
+
+
+def quantized_tolerance(
+    outputs: NDArray[Any], exact: NDArray[Any], *, decisions: bool, bit_exact: bool
+) -> Tolerance:
+    """Give the tolerance of one output of a quantized variant, from what quantizing it cost.
+
+    One dB more noise than was seen, and one image with another decision. SQNR says nothing where
+    no noise was seen, or where zeros were expected: then floats may be off by 16 times their
+    largest error, and integers in one image.
+
+    Args:
+        outputs: What the variant answers to the golden images, [N, ...].
+        exact: The same computed in float64, without quantization.
+        decisions: The output holds the scores of the classes.
+        bit_exact: Every CPU gives these bits.
+    """
+    found = compare(outputs, exact, decisions=decisions)
+    top1 = None if found.top1 is None else max(0.0, found.top1 - 1 / found.images)
+    if np.isfinite(found.sqnr_db):
+        return Tolerance(None, found.sqnr_db - SQNR_MARGIN_DB, top1, bit_exact)
+    if outputs.dtype.kind == "f" or not exact.any():
+        return Tolerance(derived_atol(outputs, exact), None, top1, bit_exact)
+    power = np.square(exact.reshape(len(exact), -1)).sum(axis=1)
+    one_image = 10 * float(np.log10(power.sum() / power.max()))
+    return Tolerance(None, one_image, top1, bit_exact)
 
 
 def golden_limits(tolerance: Tolerance) -> Limits:

@@ -145,7 +145,7 @@ def parity(
     trial = _trial(_model(model), variants, against, engines, seed)
     if save_outputs is not None:
         write_atomically(Path(save_outputs), make_npz(trial.arrays))
-    comparisons = tuple(_judge(pair, given, trial.contract, worst) for pair in trial.pairs)
+    comparisons = tuple(judge_pair(pair, given, trial.contract, worst) for pair in trial.pairs)
     return ParityReport(
         trial.inputs,
         seed if trial.contract is None else None,
@@ -213,14 +213,23 @@ def _given_limits(atol: float | None, rtol: float | None) -> Limits | None:
     return None if atol is None and rtol is None else Limits(atol=atol or 0.0, rtol=rtol or 0.0)
 
 
-def _judge(
+def judge_pair(
     pair: Pair, given: Limits | None, contract: InputContract | None, worst: int
 ) -> Comparison:
+    """Hold one output of one side against what was expected.
+
+    Args:
+        pair: The output, what was expected, and within which limits.
+        given: Limits that replace them.
+        contract: Says which output holds the scores of which classes; None for plain files.
+        worst: How many of the worst images to list.
+    """
     outputs, side = pair.side.outputs[pair.output], pair.side
     decisions = contract is not None and holds_scores(contract, pair.output, list(side.outputs))
     agreement = compare(outputs, pair.expected, decisions=decisions)
     gates = check(given or pair.limits, agreement, outputs, pair.expected)
-    name = f"{side.name} on {side.runtime}/{side.provider} against {pair.against}"
+    which = f"'{pair.output}' of {side.name}" if len(side.outputs) > 1 else side.name
+    name = f"{which} on {side.runtime}/{side.provider} against {pair.against}"
     return Comparison(
         side.name,
         side.runtime,

@@ -23,7 +23,7 @@ from edgecnn.agreement.sides import (
 from edgecnn.bundle import GOLDEN, Bundle
 from edgecnn.errors import InputError
 from edgecnn.golden import Golden, expected, golden
-from edgecnn.spec import InputContract
+from edgecnn.spec import InputContract, Tolerance
 
 Outputs = dict[str, NDArray[Any]]
 
@@ -75,14 +75,19 @@ def bundle_trial(bundle: Bundle, names: Sequence[str] | None, engines: Sequence[
         [variant_side(bundle, name, engine, vectors.images) for engine in engines]
         for name in names or _all(bundle)
     ]
-    pairs = [
-        pair
-        for row in sides
-        for side in row
-        for pair in (*_against_golden(side, vectors), *_against_own(bundle, side))
-    ]
+    pairs = [pair for row in sides for side in row for pair in golden_pairs(bundle, side, vectors)]
     pairs += [pair for row in sides for side in row[1:] for pair in _against_engine(side, row[0])]
     return _golden_trial(bundle, vectors, [side for row in sides for side in row], pairs)
+
+
+def golden_pairs(bundle: Bundle, side: Side, vectors: Golden) -> Iterator[Pair]:
+    """Hold a variant against the golden outputs, and what it answered itself when it was made.
+
+    Raises:
+        BundleError: Its own expected outputs are damaged.
+    """
+    yield from _against_golden(side, vectors)
+    yield from _against_own(bundle, side)
 
 
 def variant_trial(
@@ -123,10 +128,17 @@ def file_trial(path: Path, bundle: Bundle, engines: Sequence[Engine]) -> Trial:
     """Hold a file against a bundle's golden vectors, within the tolerance of its first variant."""
     vectors = golden(bundle)
     contract = bundle.manifest.contract
-    tolerances = bundle.manifest.variants[0].tolerances
+    first = next(iter(bundle.manifest.variants), None)
+    tolerances = {} if first is None else first.tolerances
     sides = [file_side(str(path), contract, engine, vectors.images) for engine in engines]
     pairs = [
-        Pair(side, "golden", name, vectors.outputs[their], golden_limits(tolerances[their]))
+        Pair(
+            side,
+            "golden",
+            name,
+            vectors.outputs[their],
+            golden_limits(tolerances.get(their, Tolerance())),
+        )
         for side in sides
         for name, their in _names(side, "golden", vectors.outputs)
     ]

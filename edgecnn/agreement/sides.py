@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from edgecnn.agreement.metrics import derived_atol
 from edgecnn.bundle import Bundle
 from edgecnn.errors import InputError
-from edgecnn.predictor import Predictor, load
+from edgecnn.predictor import Predictor
 from edgecnn.records import file_sha256
 from edgecnn.runtime import CheckedSession, load_runtime, open_session, plain_file
 from edgecnn.spec import InputContract, TensorSpec, Tolerance, Variant
+from edgecnn.worker import open_in_worker
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -32,12 +33,25 @@ class Engine:
         provider: None for the runtime's first.
         threads: None for the cores that this process may use.
         batch_size: Images in one run; None for what fits.
+        apart: In a process of its own, so that a crash there is an error here.
     """
 
     runtime: str = "ort"
     provider: str | None = None
     threads: int | None = None
     batch_size: int | None = None
+    apart: bool = False
+
+    def open(self, variant: Variant, options: Mapping[str, str] | None = None) -> CheckedSession:
+        """Open a located variant here."""
+        opener = open_in_worker if self.apart else open_session
+        return opener(
+            variant,
+            runtime=self.runtime,
+            provider=self.provider,
+            threads=self.threads,
+            options=options,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,16 +83,13 @@ def variant_side(bundle: Bundle, name: str, engine: Engine, images: NDArray[np.u
     """Run a variant of a bundle on raw images."""
     variant = bundle.variant(name)
     measured = {file: bundle.files[file].sha256 for file in variant.files}
-    with load(
-        bundle,
-        variant=name,
-        runtime=engine.runtime,
-        provider=engine.provider,
-        threads=engine.threads,
-        batch_size=engine.batch_size,
-    ) as predictor:
+    located, contract = bundle.locate(name), bundle.manifest.contract
+    with (
+        engine.open(located) as session,
+        Predictor(contract, located, session, engine.batch_size) as predictor,
+    ):
         outputs = predictor.run_all(images)
-        return _side(name, predictor.session, outputs, variant, measured)
+        return _side(name, session, outputs, variant, measured)
 
 
 def file_side(
@@ -136,13 +147,7 @@ def rounding_atol(path: str, inputs: Arrays) -> dict[str, float]:
 
 
 def _open(path: str, engine: Engine, options: Mapping[str, str] | None = None) -> CheckedSession:
-    return open_session(
-        plain_file(path),
-        runtime=engine.runtime,
-        provider=engine.provider,
-        threads=engine.threads,
-        options=options,
-    )
+    return engine.open(plain_file(path), options)
 
 
 def _side(

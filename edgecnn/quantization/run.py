@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecnn import extras
-from edgecnn.agreement import Agreement, compare
+from edgecnn.agreement import quantized_tolerance
 from edgecnn.benchmark import LatencyComparison, compare_latency
 from edgecnn.bundle import Bundle, extend, open_bundle
 from edgecnn.data import Dataset, by_content
@@ -35,7 +35,6 @@ Progress = Callable[[str, float], None]
 
 CALIBRATION_SAMPLES = 512
 LATENCY_SECONDS = 3.0
-_SQNR_MARGIN_DB = 1.0
 
 
 @dataclass(frozen=True)
@@ -298,21 +297,14 @@ def _tolerances(
 ) -> dict[str, Tolerance]:
     contract, names = job.bundle.manifest.contract, list(outputs)
     return {
-        name: _tolerance(
-            compare(
-                outputs[name],
-                job.vectors.outputs[name],
-                decisions=holds_scores(contract, name, names),
-            ),
+        name: quantized_tolerance(
+            outputs[name],
+            job.vectors.outputs[name],
+            decisions=holds_scores(contract, name, names),
             bit_exact=bit_exact,
         )
         for name in names
     }
-
-
-def _tolerance(found: Agreement, *, bit_exact: bool) -> Tolerance:
-    top1 = None if found.top1 is None else max(0.0, found.top1 - 1 / found.images)
-    return Tolerance(sqnr_db=found.sqnr_db - _SQNR_MARGIN_DB, top1=top1, bit_exact=bit_exact)
 
 
 def _side(job: _Job, located: Variant, answers: _Answers, seconds: float) -> Side:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgecnn.agreement.gates import Gate, Limits, check, judge, judge_all, own_limits, pair_limits
+from edgecnn.agreement.gates import (
+    Gate,
+    Limits,
+    check,
+    golden_limits,
+    judge,
+    judge_all,
+    own_limits,
+    pair_limits,
+    quantized_tolerance,
+)
 from edgecnn.agreement.metrics import compare
 from edgecnn.spec import Tolerance, Verdict
 
@@ -84,3 +94,38 @@ def test_the_worst_verdict_counts() -> None:
     assert judge_all([passed, passed]) == passed
     assert judge_all([passed, unclear]) == unclear
     assert judge_all([unclear, failed, passed, failed]) == Verdict("fail", ("a.", "a."))
+
+
+RANDOM = np.random.default_rng(3)
+
+
+def test_a_quantized_output_may_lose_a_decibel_and_an_image_more() -> None:
+    exact = RANDOM.normal(size=(8, 5))
+    outputs = (exact + 0.01 * RANDOM.normal(size=exact.shape)).astype(np.float32)
+    found = compare(outputs, exact)
+    given = quantized_tolerance(outputs, exact, decisions=True, bit_exact=True)
+    assert given == Tolerance(None, found.sqnr_db - 1, 1 - 1 / 8, bit_exact=True)
+    no_scores = quantized_tolerance(outputs, exact, decisions=False, bit_exact=False)
+    assert no_scores == Tolerance(None, found.sqnr_db - 1)
+
+
+def test_what_quantizing_leaves_alone_still_has_a_limit() -> None:
+    exact = np.tile(np.linspace(1, 2, 4), (8, 1))
+    boxes = exact.astype(np.float32).astype(np.float64)  # anchors: the same for each image
+    given = quantized_tolerance(boxes.astype(np.float32), boxes, decisions=False, bit_exact=False)
+    assert given == Tolerance(atol=16 * 2**-23 * 2)
+    nothing = np.zeros((8, 4))
+    off = np.full((8, 4), 0.5, np.float32)
+    assert quantized_tolerance(off, nothing, decisions=False, bit_exact=False).atol == 8
+
+
+def test_integers_may_differ_in_one_image() -> None:
+    exact = RANDOM.integers(1, 9, (8, 3)).astype(np.float64)
+    labels = exact.astype(np.int64)
+    limits = golden_limits(quantized_tolerance(labels, exact, decisions=False, bit_exact=False))
+    one_off, two_off = labels.copy(), labels.copy()
+    one_off[3] = 0
+    two_off[:] = 0
+    for outputs, passed in ((labels, True), (one_off, True), (two_off, False)):
+        (gate,) = check(limits, compare(outputs, exact, decisions=False), outputs, exact)
+        assert gate.passed == passed

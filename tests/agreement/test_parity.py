@@ -422,3 +422,50 @@ def test_outputs_that_are_no_classes(make_bundle: MakeBundle) -> None:
     comparison = only(edgecnn.parity(other), "fp32", "golden")
     assert comparison.agreement.top1 is None
     assert {image.answer for image in comparison.worst} == {""}
+
+
+def test_every_output_is_held_to_its_own_tolerance(two_headed: Bundle) -> None:
+    found = edgecnn.parity(two_headed, runtime=("ort", "reference"))
+    assert found.verdict.outcome == "pass"
+    assert [(each.name, each.output) for each in found.comparisons[:4]] == [
+        ("fp32", "features"),
+        ("fp32", "logits"),
+        ("fp32", "features"),
+        ("fp32", "logits"),
+    ]
+    shares = {each.output: each.agreement.top1 for each in found.comparisons if each.name == "int8"}
+    assert shares["features"] is None  # their largest value is no decision
+    assert shares["logits"] is not None
+    gates = {
+        each.output: [gate.name for gate in each.gates]
+        for each in found.comparisons
+        if (each.name, each.against, each.runtime) == ("int8", "golden", "ort")
+    }
+    assert gates == {"features": ["sqnr"], "logits": ["sqnr", "top1"]}
+
+
+def test_one_output_of_several_that_is_wrong_is_named(two_headed: Bundle) -> None:
+    nothing = {"features": Tolerance(atol=0.0), "logits": Tolerance(atol=1e-4)}
+    strict = bundles.change_variant(two_headed, "fp32", lambda v: replace(v, tolerances=nothing))
+    found = edgecnn.parity(strict, ["fp32"])
+    assert [each.verdict.outcome for each in found.comparisons] == ["fail", "pass", "pass", "pass"]
+    assert found.verdict.reasons[0].startswith("'features' of fp32 on ort/cpu against golden: ")
+    missing = bundles.change_variant(
+        two_headed, "fp32", lambda v: replace(v, tolerances={"logits": Tolerance(atol=1e-4)})
+    )
+    found = edgecnn.parity(missing, ["fp32"])
+    assert found.verdict.outcome == "inconclusive"
+    assert "'features' of fp32 on ort/cpu against golden: no tolerance" in found.verdict.reasons[0]
+
+
+def test_a_file_with_several_outputs_against_a_bundle(two_headed: Bundle) -> None:
+    found = edgecnn.parity(two_headed.folder / "fp32.onnx", against=two_headed)
+    assert [(each.output, each.verdict.outcome) for each in found.comparisons] == [
+        ("features", "pass"),
+        ("logits", "pass"),
+    ]
+    against = edgecnn.parity(two_headed, against="fp32")
+    assert [(each.output, each.verdict.outcome) for each in against.comparisons] == [
+        ("features", "pass"),
+        ("logits", "pass"),
+    ]
