@@ -1,13 +1,15 @@
 """Data sets: one file of this folder for each source, all becoming one `Dataset`.
 
-A source is a module that defines `USAGE` (how a user names it), `accepts(source)` and
-`load(request)`. A file put into this folder is found by listing it; names that begin with an
-underscore are no sources.
+A source is a module that defines `USAGE` (how a user names it), `accepts(source)`, `load(request)`
+and `sample(request, contracts, count)`. A file put into this folder is found by listing it; names
+that begin with an underscore are no sources.
 """
 
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Protocol, cast
@@ -21,12 +23,14 @@ from edgecnn.spec import InputContract
 __all__ = [
     "Dataset",
     "Request",
+    "Sample",
     "Source",
     "Split",
     "balanced",
     "by_content",
     "load_dataset",
     "read_labels",
+    "sample",
     "stand_in_images",
 ]
 
@@ -41,6 +45,11 @@ class Source(Protocol):
 
     def load(self, request: Request) -> Dataset:
         """Load the data, its images in the form of the request's contract."""
+
+    def sample(
+        self, request: Request, contracts: Sequence[InputContract], count: int
+    ) -> tuple[tuple[str, ...], tuple[Split, ...]]:
+        """Give the class names, and some images in the form of each contract; none of test."""
 
 
 def load_dataset(
@@ -70,11 +79,6 @@ def load_dataset(
         DataError: There is no such data, or it cannot be used as it is.
         UnavailableError: A package that the source needs is not installed.
     """
-    if not 0 < test_fraction < 1:
-        raise DataError(
-            f"A test fraction of {test_fraction} leaves one split empty.",
-            "Use a share between 0 and 1, such as --test-fraction 0.2.",
-        )
     request = Request(
         source=str(source),
         contract=contract,
@@ -86,6 +90,66 @@ def load_dataset(
         progress=progress,
     )
     return _find(request.source).load(request)
+
+
+def sample(
+    source: str | Path,
+    contracts: Sequence[InputContract],
+    count: int,
+    *,
+    seed: int = 0,
+    data_dir: Path | None = None,
+    test_fraction: float = 0.2,
+    labels_file: Path | None = None,
+    skip_broken: bool = False,
+    progress: Progress | None = None,
+) -> Sample:
+    """Read some images of a data set in several forms, the classes as equal as possible.
+
+    They are the same whatever the forms are, and none of them belongs to the test split. Of a
+    folder only the sample's files are decoded.
+
+    Args:
+        source: As in `load_dataset`.
+        contracts: Size, colour, resize rule and filter of each form, at least one; the first one's
+            labels give the order of the classes, where they are those of the data.
+        count: How many images; all of the training split if it has fewer.
+        seed: As in `load_dataset`.
+        data_dir: Likewise.
+        test_fraction: Likewise.
+        labels_file: Likewise.
+        skip_broken: Likewise; the sample is then smaller.
+        progress: Likewise.
+
+    Raises:
+        DataError: There is no such data, or it cannot be used as it is.
+        UnavailableError: A package that the source needs is not installed.
+    """
+    request = Request(
+        source=str(source),
+        contract=contracts[0],
+        seed=seed,
+        data_dir=data_dir,
+        test_fraction=test_fraction,
+        labels_file=labels_file,
+        skip_broken=skip_broken,
+        progress=progress,
+    )
+    labels, splits = _find(request.source).sample(request, contracts, count)
+    return Sample(labels, splits)
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """The same images in several forms.
+
+    Attributes:
+        labels: Class names in the order of the labels.
+        splits: The images and their labels, once for each form, in the order asked for.
+    """
+
+    labels: tuple[str, ...]
+    splits: tuple[Split, ...]
 
 
 def _find(source: str) -> Source:

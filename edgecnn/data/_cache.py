@@ -16,15 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.data._storage import cache_folder, read_array
+
 Arrays = Mapping[str, NDArray[Any]]
 _KEY = "cache_key"
-
-
-def cache_folder() -> Path:
-    """Give the user's cache folder for edgecnn: in $XDG_CACHE_HOME, or in ~/.cache."""
-    configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # The XDG specification says that a path which is not absolute is to be ignored.
-    return (configured if configured.is_absolute() else Path.home() / ".cache") / "edgecnn"
 
 
 def cached(
@@ -60,7 +55,7 @@ def _read(path: Path) -> tuple[Arrays | None, tuple[str, ...]]:
     try:
         # np.load would leave a damaged file open if it opened it itself.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}, ()
+            return {name: read_array(path, file, name) for name in file.files}, ()
     except Exception:  # a damaged zip file fails in a dozen ways
         return None, (f"The cache file {path} was damaged and is made anew.",)
 

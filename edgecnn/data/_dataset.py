@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edgecnn.data._storage import fitted, pick
 from edgecnn.errors import DataError
-from edgecnn.machine import this_machine
 from edgecnn.spec import DataRef, InputContract
 
 Progress = Callable[[str, float], None]
@@ -44,10 +43,17 @@ class Request:
     skip_broken: bool = False
     progress: Progress | None = None
 
+    def __post_init__(self) -> None:
+        if not 0 < self.test_fraction < 1:
+            raise DataError(
+                f"A test fraction of {self.test_fraction} leaves one split empty.",
+                "Use a share between 0 and 1, such as --test-fraction 0.2.",
+            )
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Images and their labels, in memory.
+    """Images and their labels, in memory; many of them in a mapped file.
 
     Attributes:
         images: uint8 [N, height, width, channels], C-contiguous.
@@ -69,7 +75,7 @@ class Split:
 
     def take(self, indices: npt.NDArray[np.int64]) -> Split:
         """Give the images at some indices as a split of their own."""
-        return Split(self.images[indices], self.labels[indices])
+        return Split(pick(self.images, indices), self.labels[indices])
 
     @cached_property
     def sha256(self) -> str:
@@ -155,29 +161,52 @@ def balanced(split: Split, count: int) -> npt.NDArray[np.int64]:
     Returns:
         Indices into the split; int64 [min(count, N)].
     """
-    order = by_content(split)
+    return spread(split.labels, by_content(split), count)
+
+
+def spread(
+    labels: npt.NDArray[np.int64], order: npt.NDArray[np.int64], count: int
+) -> npt.NDArray[np.int64]:
+    """Pick from the front of an order, with the classes as equal as possible.
+
+    Args:
+        labels: Class of each item; int64 [N].
+        order: Indices of the items, those to take first in front; int64 [N].
+        count: How many items; all of them if there are fewer.
+
+    Returns:
+        Indices in the given order; int64 [min(count, N)].
+    """
     turn = np.empty(len(order), dtype=np.int64)
-    for label in np.unique(split.labels):
-        own = split.labels[order] == label
+    for label in np.unique(labels):
+        own = labels[order] == label
         turn[own] = np.arange(own.sum())
     chosen = np.sort(np.argsort(turn, kind="stable")[:count])
     picked: npt.NDArray[np.int64] = order[chosen]
     return picked
 
 
-def refuse_too_large(count: int, contract: InputContract) -> None:
-    """Refuse images that would not fit into this machine's memory.
+def fit_some(
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int64],
+    contracts: Sequence[InputContract],
+    count: int,
+) -> tuple[Split, ...]:
+    """Bring some images, the classes as equal as possible, to the form of each contract.
 
-    Raises:
-        DataError: They need more than the machine has.
+    Args:
+        images: uint8 [N, height, width] or [N, height, width, channels].
+        labels: int64 [N].
+        contracts: Size, colour, resize rule and filter of each form.
+        count: How many images.
     """
-    needed, have = count * math.prod(contract.pixel_shape), this_machine().memory_bytes
-    if have and needed > have:
-        raise DataError(
-            f"{count:,} images of {contract.height}x{contract.width} pixels need "
-            f"{needed / 1e9:.1f} GB of memory, and this machine has {have / 1e9:.1f} GB.",
-            "Use a smaller --input-size or fewer images.",
-        )
+    chosen = spread(labels, by_content(Split(_stacked(images), labels)), count)
+    some = images[chosen]
+    return tuple(Split(fitted(some, contract), labels[chosen]) for contract in contracts)
+
+
+def _stacked(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(images.reshape(*images.shape[:3], -1))
 
 
 def note_leak(train: Split, test: Split) -> tuple[str, ...]:

@@ -6,15 +6,16 @@ import contextlib
 import io
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgecnn.data._dataset import Dataset, Request, Split, refuse_too_large
+from edgecnn.data._dataset import Dataset, Request, Split, fit_some
+from edgecnn.data._storage import fitted, refuse_too_large
 from edgecnn.errors import DataError, UnavailableError
-from edgecnn.images import fit_all
+from edgecnn.spec import InputContract
 
 USAGE = "cifar10"
 _FOLDER = Path("data")
@@ -29,7 +30,7 @@ def accepts(source: str) -> bool:
 def load(request: Request) -> Dataset:
     """Read CIFAR-10 from the data folder; download it first if it is not there."""
     folder = (request.data_dir or _FOLDER).resolve()
-    refuse_too_large(60_000, request.contract)
+    refuse_too_large(60_000, request.contract.pixel_shape)
     train, test = _open(folder)
     return Dataset(
         name="cifar10",
@@ -39,6 +40,15 @@ def load(request: Request) -> Dataset:
         test=_split(test, request),
         data_dir=str(folder),
     )
+
+
+def sample(
+    request: Request, contracts: Sequence[InputContract], count: int
+) -> tuple[tuple[str, ...], tuple[Split, ...]]:
+    """Bring some training images to several forms."""
+    train, _ = _open((request.data_dir or _FOLDER).resolve())
+    numbers = np.array(train.targets, np.int64)
+    return tuple(train.classes), fit_some(train.data, numbers, contracts, count)
 
 
 def _open(folder: Path) -> tuple[Any, Any]:
@@ -75,5 +85,5 @@ def _download_limits() -> Iterator[None]:
 
 
 def _split(part: Any, request: Request) -> Split:
-    images = fit_all(np.ascontiguousarray(part.data), request.contract)
+    images = fitted(np.ascontiguousarray(part.data), request.contract, request.progress)
     return Split(images, np.array(part.targets, np.int64))

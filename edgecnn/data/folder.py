@@ -7,10 +7,9 @@ its side whatever its name, the size of the input or the seed, and copies of it 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,15 @@ from numpy.typing import NDArray
 from edgecnn import images
 from edgecnn.data._cache import Arrays, cached
 from edgecnn.data._classes import order_classes
-from edgecnn.data._dataset import Dataset, Progress, Request, Split, note_leak, refuse_too_large
+from edgecnn.data._dataset import Dataset, Progress, Request, Split, note_leak, spread
+from edgecnn.data._listing import File, classes_of, list_files, listed, note_left_out, parts_of
+from edgecnn.data._storage import allocate, pick, refuse_too_large
 from edgecnn.errors import DataError
 from edgecnn.machine import allowed_cores
+from edgecnn.spec import InputContract
 
 USAGE = "a folder of images"
 _VERSION = 1  # of decoding: to be raised whenever a pixel changes
-_TRAIN, _TESTS = "train", ("test", "val")
 _NAMED = 5
 _CHUNK = 64
 
@@ -39,15 +40,15 @@ def accepts(source: str) -> bool:
 def load(request: Request) -> Dataset:
     """Read the images of a folder, or take them decoded from the cache."""
     root = Path(request.source).resolve()
-    parts, notes = _parts(root)
-    files, strangers = _list_parts(root, parts)
-    labels = order_classes(request, _classes(root, parts, files))
-    refuse_too_large(len(files), request.contract)
+    parts, notes = parts_of(root)
+    files, strangers = list_files(root, parts)
+    labels = order_classes(request, classes_of(root, parts, files))
+    refuse_too_large(len(files), request.contract.pixel_shape)
     arrays, cache_notes = _decode(root, files, request)
     good = arrays["problems"] == ""
-    broken_notes = _report_broken(root, files, arrays, skip=request.skip_broken)
+    broken_notes = _report_broken(root, files, arrays["problems"], skip=request.skip_broken)
     files = [file for file, fine in zip(files, good, strict=True) if fine]
-    of_label = np.array([labels.index(file.label) for file in files], np.int64)
+    of_label = _numbers(labels, files)
     if len(parts) == 1:
         keys = arrays["keys"][good]
         in_test = _choose_test(labels, of_label, keys, request.test_fraction)
@@ -67,123 +68,55 @@ def load(request: Request) -> Dataset:
     )
 
 
-@dataclass(frozen=True)
-class _File:
-    part: str
-    label: str
-    name: str
-    size: int
-    modified_ns: int
+def sample(
+    request: Request, contracts: Sequence[InputContract], count: int
+) -> tuple[tuple[str, ...], tuple[Split, ...]]:
+    """Read some training images in several forms; the other files are not decoded.
+
+    Of one folder of classes each file is read, for its content decides its split.
+    """
+    root = Path(request.source).resolve()
+    parts, _ = parts_of(root)
+    files, _ = list_files(root, parts)
+    labels = order_classes(request, classes_of(root, parts, files))
+    files = _training_files(root, parts, files, labels, request)
+    of_label = _numbers(labels, files)
+    chosen = spread(of_label, _by_name(files), count)
+    files, of_label = [files[index] for index in chosen], of_label[chosen]
+    pixels, _, problems = _decode_files(root, files, contracts, request.progress)
+    _report_broken(root, files, problems, skip=request.skip_broken)
+    good = np.flatnonzero(problems == "")
+    return labels, tuple(Split(pick(form, good), of_label[good]) for form in pixels)
 
 
-def _parts(root: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Say which folders hold classes: train and test, or the folder itself (empty name)."""
-    found = {entry.name for entry in _visible(root) if entry.is_dir()}
-    tests = [name for name in _TESTS if name in found]
-    if _TRAIN not in found:
-        if found and found <= set(_TESTS):
-            raise DataError(
-                f"{root} has {tests[0]}/ but no train/.", f"Add {root / _TRAIN}/CLASS/."
-            )
-        return ("",), ()
-    if not tests:
-        raise DataError(
-            f"{root} has train/ but neither test/ nor val/.",
-            f"Add one, or use --data {root / _TRAIN} to split it by --test-fraction.",
-        )
-    unused = sorted(found - {_TRAIN, tests[0]})
-    notes = [f"{root / name} was not used; train/ and {tests[0]}/ were." for name in unused]
-    return (_TRAIN, tests[0]), tuple(notes)
+def _training_files(
+    root: Path, parts: Sequence[str], files: list[File], labels: tuple[str, ...], request: Request
+) -> list[File]:
+    if len(parts) > 1:
+        return [file for file in files if file.part == parts[0]]
+    keys = np.zeros(len(files), np.uint64)
+
+    def read_one(index: int) -> None:
+        with suppress(OSError):  # it stays on either side; decoding it will say what is wrong
+            keys[index] = _key((root / files[index].name).read_bytes())
+
+    _for_each(read_one, len(files), "Dividing images", request.progress)
+    in_test = _choose_test(labels, _numbers(labels, files), keys, request.test_fraction)
+    return [file for file, test in zip(files, in_test, strict=True) if not test]
 
 
-def _list_parts(root: Path, parts: Sequence[str]) -> tuple[list[_File], tuple[str, ...]]:
-    """List the images of all class folders, and note what is none or lies beside them."""
-    files, others, loose = [], [], []
-    for part in parts:
-        start = f"{part}/" if part else ""
-        for entry in _visible(root / part):
-            if not entry.is_dir():
-                loose += [start + entry.name] if _is_image(entry.name) else []
-                continue
-            for name, file in _walk(entry, start, frozenset()):
-                if _is_image(name):
-                    files.append(_File(part, entry.name, name, *_stamp(file)))
-                else:
-                    others.append(name)
-    notes = (
-        _note_left_out(others, "files are not images"),
-        _note_left_out(loose, "images lie in no class folder"),
-    )
-    return files, tuple(filter(None, notes))
+def _numbers(labels: Sequence[str], files: Sequence[File]) -> NDArray[np.int64]:
+    place = {label: index for index, label in enumerate(labels)}
+    return np.array([place[file.label] for file in files], np.int64)
 
 
-def _is_image(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in images.SUFFIXES  # noqa: PTH122  twice as fast
+def _by_name(files: Sequence[File]) -> NDArray[np.int64]:
+    # By the hash of the name: the first names of a folder often show one scene.
+    names = [hashlib.sha256(file.name.encode(errors="surrogateescape")).digest() for file in files]
+    return np.array(sorted(range(len(files)), key=lambda index: names[index]), np.int64)
 
 
-def _note_left_out(names: Sequence[str], what: str) -> str:
-    return f"{len(names)} {what} and were left out: {_listed(names)}." if names else ""
-
-
-def _visible(folder: Path | str) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            visible = (entry for entry in entries if not entry.name.startswith("."))
-            return sorted(visible, key=lambda entry: entry.name)
-    except OSError as error:
-        raise DataError(
-            f"{folder} cannot be read: {error.strerror or error}.", "Mend its permissions."
-        ) from error
-
-
-def _walk(
-    folder: os.DirEntry[str], start: str, above: frozenset[str]
-) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Give every file below a folder, with its name from the root on."""
-    here = os.path.realpath(folder.path)
-    if here in above:  # a link that leads back
-        return
-    start = f"{start}{folder.name}/"
-    for entry in _visible(folder.path):
-        if entry.is_dir():
-            yield from _walk(entry, start, above | {here})
-        elif entry.is_file() or entry.is_symlink():
-            yield start + entry.name, entry
-
-
-def _stamp(file: os.DirEntry[str]) -> tuple[int, int]:
-    try:
-        state = file.stat()
-    except OSError:  # a link that leads nowhere; reading it will say so
-        return 0, 0
-    return state.st_size, state.st_mtime_ns
-
-
-def _classes(root: Path, parts: Sequence[str], files: Sequence[_File]) -> set[str]:
-    """Give the class names, which must be the same in all parts, and none empty."""
-    named = [{e.name for e in _visible(root / part) if e.is_dir()} for part in parts]
-    if not any(named):
-        raise DataError(
-            f"{root} has no class folders.",
-            "Put the images of each class into a folder that bears its name.",
-        )
-    for part, names in zip(parts, named, strict=True):
-        lacking = sorted(set.union(*named) - names)
-        if lacking:
-            raise DataError(
-                f"{root / part} lacks the classes {_listed(lacking)}, which its neighbour has.",
-                "Give both the same class folders.",
-            )
-        empty = sorted(names - {file.label for file in files if file.part == part})
-        if empty:
-            raise DataError(
-                f"There are no images in the class folders {_listed(empty)} of {root / part}.",
-                "Fill or remove them.",
-            )
-    return named[0]
-
-
-def _decode(root: Path, files: Sequence[_File], request: Request) -> tuple[Arrays, tuple[str, ...]]:
+def _decode(root: Path, files: Sequence[File], request: Request) -> tuple[Arrays, tuple[str, ...]]:
     contract = request.contract
     form = f"{contract.pixel_shape} {contract.color} {contract.resize} {contract.filter}"
     name = hashlib.sha256(f"{root} {form}".encode(errors="surrogateescape")).hexdigest()[:16]
@@ -197,7 +130,7 @@ def _decode(root: Path, files: Sequence[_File], request: Request) -> tuple[Array
     )
 
 
-def _decode_all(root: Path, files: Sequence[_File], request: Request) -> Arrays:
+def _decode_all(root: Path, files: Sequence[File], request: Request) -> Arrays:
     """Decode every file.
 
     Returns:
@@ -205,7 +138,20 @@ def _decode_all(root: Path, files: Sequence[_File], request: Request) -> Arrays:
         keys: uint64, of every file: the first bits of its content's SHA-256, 0 if it is unreadable.
         problems: str, of every file: why it is broken; empty if it is good.
     """
-    pixels = np.empty((len(files), *request.contract.pixel_shape), np.uint8)
+    (pixels,), keys, problems = _decode_files(root, files, [request.contract], request.progress)
+    good = np.flatnonzero(problems == "")
+    kept = pixels if len(good) == len(files) else pick(pixels, good)
+    return {"images": kept, "keys": keys, "problems": problems}
+
+
+def _decode_files(
+    root: Path,
+    files: Sequence[File],
+    contracts: Sequence[InputContract],
+    progress: Progress | None,
+) -> tuple[list[NDArray[np.uint8]], NDArray[np.uint64], NDArray[np.str_]]:
+    """Decode files in the form of each contract, and give their keys and problems, too."""
+    pixels = [allocate(len(files), contract.pixel_shape) for contract in contracts]
     keys = np.zeros(len(files), np.uint64)
     problems = [""] * len(files)
 
@@ -213,20 +159,25 @@ def _decode_all(root: Path, files: Sequence[_File], request: Request) -> Arrays:
         name = files[index].name
         try:
             content = (root / name).read_bytes()
-            keys[index] = int.from_bytes(hashlib.sha256(content).digest()[:8], "big") | 1
-            pixels[index] = images.decode(content, request.contract, name=name)
+            keys[index] = _key(content)
+            for form, contract in zip(pixels, contracts, strict=True):
+                form[index] = images.decode(content, contract, name=name)
         except DataError as error:
             problems[index] = error.problem
         except OSError as error:
             problems[index] = f"{name} cannot be read: {error.strerror or error}."
 
-    _for_each(decode_one, len(files), request.progress)
-    good = np.array([not problem for problem in problems])
-    kept = pixels if good.all() else pixels[good]
-    return {"images": kept, "keys": keys, "problems": np.array(problems)}
+    _for_each(decode_one, len(files), "Reading images", progress)
+    return pixels, keys, np.array(problems)
 
 
-def _for_each(work: Callable[[int], None], count: int, progress: Progress | None) -> None:
+def _key(content: bytes) -> int:
+    return int.from_bytes(hashlib.sha256(content).digest()[:8], "big") | 1
+
+
+def _for_each(
+    work: Callable[[int], None], count: int, what: str, progress: Progress | None
+) -> None:
     """Call `work` with 0 to count - 1, on as many threads as there are cores: Pillow lets go."""
 
     def work_on(start: int) -> None:
@@ -238,27 +189,27 @@ def _for_each(work: Callable[[int], None], count: int, progress: Progress | None
         try:
             for start, _ in zip(starts, pool.map(work_on, starts), strict=True):
                 if progress:
-                    progress("Reading images", min(1, (start + _CHUNK) / count))
+                    progress(what, min(1, (start + _CHUNK) / count))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def _report_broken(
-    root: Path, files: Sequence[_File], arrays: Arrays, *, skip: bool
+    root: Path, files: Sequence[File], problems: NDArray[np.str_], *, skip: bool
 ) -> tuple[str, ...]:
-    problems = [str(problem) for problem in arrays["problems"] if problem]
-    if not problems:
+    found = [str(problem) for problem in problems if problem]
+    if not found:
         return ()
     if not skip:
-        more = f" And {len(problems) - _NAMED} more." if len(problems) > _NAMED else ""
+        more = f" And {len(found) - _NAMED} more." if len(found) > _NAMED else ""
         raise DataError(
-            f"{len(problems)} of {len(files)} images in {root} are broken. "
-            f"{' '.join(problems[:_NAMED])}{more}",
+            f"{len(found)} of {len(files)} images in {root} are broken. "
+            f"{' '.join(found[:_NAMED])}{more}",
             "Mend or remove them, or leave them out with --skip-broken.",
         )
-    names = [file.name for file, bad in zip(files, arrays["problems"], strict=True) if bad]
-    return (_note_left_out(names, f"of {len(files)} images are broken"),)
+    names = [file.name for file, bad in zip(files, problems, strict=True) if bad]
+    return (note_left_out(names, f"of {len(files)} images are broken"),)
 
 
 def _choose_test(
@@ -287,16 +238,11 @@ def _split(
     side: NDArray[np.bool_],
     labels: tuple[str, ...],
 ) -> Split:
-    split = Split(pixels[side], of_label[side])
+    split = Split(pick(pixels, np.flatnonzero(side)), of_label[side])
     empty = [name for label, name in enumerate(labels) if not (split.labels == label).any()]
     if empty:
         raise DataError(
-            f"Without its broken images nothing is left of the classes {_listed(empty)}.",
+            f"Without its broken images nothing is left of the classes {listed(empty)}.",
             "Mend the images.",
         )
     return split
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

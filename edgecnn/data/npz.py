@@ -7,7 +7,7 @@ Images are uint8 [N, height, width] or [N, height, width, channels]; labels are 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.data._classes import read_labels
-from edgecnn.data._dataset import Dataset, Request, Split, note_leak, refuse_too_large
+from edgecnn.data._dataset import Dataset, Request, Split, fit_some, note_leak
+from edgecnn.data._storage import fitted, refuse_too_large
 from edgecnn.errors import DataError
-from edgecnn.images import fit_all
 from edgecnn.machine import this_machine
+from edgecnn.spec import InputContract
 
 USAGE = "FILE.npz"
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
@@ -37,12 +38,9 @@ def accepts(source: str) -> bool:
 def load(request: Request) -> Dataset:
     """Read a NumPy file's images and labels."""
     path = Path(request.source).resolve()
-    arrays = _read(path)
-    for part in ("train", "test"):
-        _check_images(arrays[f"x_{part}"], f"x_{part} of {path}")
-        _check_labels(arrays[f"y_{part}"], len(arrays[f"x_{part}"]), f"y_{part} of {path}")
-    labels = _class_names(request, arrays, path)
-    refuse_too_large(len(arrays["x_train"]) + len(arrays["x_test"]), request.contract)
+    arrays, labels = _read_checked(request, path)
+    count = len(arrays["x_train"]) + len(arrays["x_test"])
+    refuse_too_large(count, request.contract.pixel_shape)
     train, test = (_split(arrays, part, request) for part in ("train", "test"))
     _check_classes(train, test, labels, path)
     return Dataset(
@@ -56,6 +54,23 @@ def load(request: Request) -> Dataset:
         skip_broken=request.skip_broken,
         notes=note_leak(train, test),
     )
+
+
+def sample(
+    request: Request, contracts: Sequence[InputContract], count: int
+) -> tuple[tuple[str, ...], tuple[Split, ...]]:
+    """Bring some training images to several forms."""
+    arrays, labels = _read_checked(request, Path(request.source).resolve())
+    numbers = arrays["y_train"].reshape(-1).astype(np.int64)
+    return labels, fit_some(arrays["x_train"], numbers, contracts, count)
+
+
+def _read_checked(request: Request, path: Path) -> tuple[dict[str, NDArray[Any]], tuple[str, ...]]:
+    arrays = _read(path)
+    for part in ("train", "test"):
+        _check_images(arrays[f"x_{part}"], f"x_{part} of {path}")
+        _check_labels(arrays[f"y_{part}"], len(arrays[f"x_{part}"]), f"y_{part} of {path}")
+    return arrays, _class_names(request, arrays, path)
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
@@ -151,7 +166,7 @@ def _class_names(request: Request, arrays: dict[str, NDArray[Any]], path: Path) 
 
 
 def _split(arrays: dict[str, NDArray[Any]], part: str, request: Request) -> Split:
-    images = fit_all(arrays[f"x_{part}"], request.contract)
+    images = fitted(arrays[f"x_{part}"], request.contract, request.progress)
     return Split(images, arrays[f"y_{part}"].reshape(-1).astype(np.int64))
 
 

@@ -10,14 +10,16 @@ label is wrong.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.data._cache import cached
-from edgecnn.data._dataset import Dataset, Request, Split, refuse_too_large
+from edgecnn.data._dataset import Dataset, Request, Split, fit_some
 from edgecnn.data._shapes import SHAPES, Floats, Shape, box
+from edgecnn.data._storage import allocate, fitted, refuse_too_large
 from edgecnn.spec import InputContract
 
 USAGE = "synthetic"
@@ -42,8 +44,8 @@ def accepts(source: str) -> bool:
 
 def load(request: Request) -> Dataset:
     """Render the shapes at the contract's size and colour, or take them from the cache."""
-    contract, seed = request.contract, request.seed
-    refuse_too_large(TRAIN_IMAGES + TEST_IMAGES, contract)
+    contract, seed = _as_rgb(request.contract), request.seed
+    refuse_too_large(TRAIN_IMAGES + TEST_IMAGES, contract.pixel_shape)
     height, width, _ = contract.pixel_shape
     name = f"synthetic-{height}x{width}-{contract.color}-seed{seed}"
     arrays, notes = cached(name, f"version {_VERSION}", lambda: _render_both(contract, seed))
@@ -51,11 +53,19 @@ def load(request: Request) -> Dataset:
         name="synthetic",
         source="synthetic",
         labels=LABELS,
-        train=Split(arrays["x_train"], arrays["y_train"]),
-        test=Split(arrays["x_test"], arrays["y_test"]),
+        train=Split(fitted(arrays["x_train"], request.contract), arrays["y_train"]),
+        test=Split(fitted(arrays["x_test"], request.contract), arrays["y_test"]),
         seed=seed,
         notes=notes,
     )
+
+
+def sample(
+    request: Request, contracts: Sequence[InputContract], count: int
+) -> tuple[tuple[str, ...], tuple[Split, ...]]:
+    """Render some images of their own, in several forms; they are in neither split."""
+    drawn = render(_as_rgb(request.contract), request.seed, part=3, count=count)
+    return LABELS, fit_some(drawn.images, drawn.labels, contracts, count)
 
 
 def render(contract: InputContract, seed: int, *, part: int, count: int) -> Split:
@@ -69,7 +79,7 @@ def render(contract: InputContract, seed: int, *, part: int, count: int) -> Spli
     """
     random = _Random(_VERSION, seed, part)
     labels = (np.argsort(random.words(count), kind="stable") % len(LABELS)).astype(np.int64)
-    images = np.empty((count, *contract.pixel_shape), np.uint8)
+    images = allocate(count, contract.pixel_shape)
     grid = _Grid.of(contract)
     size = max(1, _CHUNK_PIXELS // (contract.height * contract.width))
     for label, shape in enumerate(SHAPES.values()):
@@ -78,6 +88,11 @@ def render(contract: InputContract, seed: int, *, part: int, count: int) -> Spli
             chunk = members[start : start + size]
             images[chunk] = _render_chunk(random, shape, len(chunk), grid, contract.channels)
     return Split(images, labels)
+
+
+def _as_rgb(contract: InputContract) -> InputContract:
+    # The colours are drawn as RGB; a net that takes BGR is shown the same pictures, turned round.
+    return replace(contract, color="rgb") if contract.color == "bgr" else contract
 
 
 def _render_both(contract: InputContract, seed: int) -> dict[str, NDArray[np.generic]]:

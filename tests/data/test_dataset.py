@@ -110,6 +110,6 @@ def test_a_name_goes_before_a_folder_of_that_name(
 
 
 @pytest.mark.parametrize("source", ["synthetic", "cifar10"])
-def test_images_that_no_memory_holds_are_refused(source: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"pixels need [\d.]+ GB of memory, and this machine has"):
+def test_images_that_no_disk_holds_are_refused(source: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"pixels need [\d.]+ GB, and the disk of .* has"):
         load_dataset(source, InputContract(40_000, 40_000), data_dir=tmp_path)
