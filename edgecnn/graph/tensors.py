@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _KEYS = {"location", "offset", "length", "checksum"}
 
 
-def check_tensors(model: ModelProto, folder: Path | None) -> None:
-    """Check every tensor of a model, in its graph and in its nodes.
+def check_tensors(model: ModelProto, folder: Path | None) -> int:
+    """Check every tensor of a model, in its graph and in its nodes, and count their bytes.
 
     Args:
         model: A model without subgraphs and functions.
@@ -35,6 +35,7 @@ def check_tensors(model: ModelProto, folder: Path | None) -> None:
                 f"needs {size_text(total)} and more for its weights, of which this machine can "
                 f"take {size_text(largest_file())}"
             )
+    return total
 
 
 def check_tensor(tensor: TensorProto, folder: Path | None = None) -> int:

@@ -31,13 +31,16 @@ class Worker:
 
     Args:
         limit: Seconds after which a request that has no answer counts as a hang.
+        memory_limit: Bytes that a session may take there, beyond Python and the engine; no limit
+            by default. What asks for more fails, in that process alone.
 
     Attributes:
         start_seconds: From starting the process until Python and edgecnn were up in it.
     """
 
-    def __init__(self, limit: float = LIMIT_SECONDS) -> None:
+    def __init__(self, limit: float = LIMIT_SECONDS, memory_limit: int | None = None) -> None:
         self._limit = limit
+        self._memory_limit = memory_limit
         self._subject = "The worker"
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 -- _end() closes it
         began = time.perf_counter()
@@ -76,6 +79,7 @@ class Worker:
             provider=provider,
             threads=threads,
             options=dict(options or {}),
+            memory_limit=self._memory_limit,
         )
         return opened
 

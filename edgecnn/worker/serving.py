@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecnn import errors
-from edgecnn.errors import EdgeCNNError
+from edgecnn.errors import EdgeCNNError, UnavailableError
 from edgecnn.runtime import OTHER_ENGINE, CheckedSession, Variant, check_available, open_on
 from edgecnn.worker.messages import Failure, Opened, Timed, Usage
 
@@ -59,10 +59,20 @@ class _Held:
     def hello(self) -> None:
         pass
 
-    def open(self, *, variant: Variant, runtime: str, provider: str | None, **how: Any) -> Opened:
+    def open(
+        self,
+        *,
+        variant: Variant,
+        runtime: str,
+        provider: str | None,
+        memory_limit: int | None,
+        **how: Any,
+    ) -> Opened:
         began = time.perf_counter()
         target = check_available(runtime, provider)
         imported = time.perf_counter()
+        if memory_limit is not None:
+            _limit_memory(memory_limit)
         session = open_on(target, variant, **how)
         loaded = time.perf_counter()
         self._session = session
@@ -171,6 +181,23 @@ def _end_with_parent(handle: int) -> None:
     poller.register(handle, 0)
     poller.poll()
     os._exit(1)
+
+
+def _limit_memory(more: int) -> None:
+    # Counted from here: what Python and the engine reserved for their threads differs by machine.
+    # The address space is no measure, since engines map files and reserve what they never touch.
+    used = _status_bytes("VmData")
+    if not used:
+        raise UnavailableError(
+            "A process's memory can be limited on Linux only.", "Do this on a Linux machine."
+        )
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = used + more
+    resource.setrlimit(
+        resource.RLIMIT_DATA, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
+    )
 
 
 def _status_bytes(key: str) -> int:

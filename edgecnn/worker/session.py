@@ -48,6 +48,7 @@ def open_in_worker(
     threads: int | None = None,
     options: Options | None = None,
     limit: float = LIMIT_SECONDS,
+    memory_limit: int | None = None,
 ) -> CheckedSession:
     """Open a located variant as `runtime.open_session` does, but in a worker; closing ends it.
 
@@ -58,12 +59,13 @@ def open_in_worker(
         threads: Threads within an operator; by default the cores that this process may use.
         options: The runtime's own options.
         limit: Seconds after which opening or a run that has no answer counts as a hang.
+        memory_limit: Bytes that the session may take, beyond Python and the engine.
 
     Raises:
         RuntimeCrashed: The engine crashed or hung. A run may raise it, too.
         EdgeCNNError: What `runtime.open_session` raises.
     """
-    worker = Worker(limit)
+    worker = Worker(limit, memory_limit)
     try:
         opened = worker.open(
             variant, runtime=runtime, provider=provider, threads=threads, options=options
