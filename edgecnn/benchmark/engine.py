@@ -38,10 +38,12 @@ class Subject:
     Attributes:
         variant: A located variant.
         batches: Makes the inputs that its calls take in turn, once it is known what goes in.
+        memory_limit: Bytes that its session may take beyond the engine; None for any.
     """
 
     variant: Variant
     batches: Callable[[Opened], Batches]
+    memory_limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,8 @@ class Run:
                 continue
             self._say(f"opening {name}", replicate)
             with self._recording_crash(name):
-                lane = _Lane(subject, repeat, stack.enter_context(Worker()))
+                worker = Worker(memory_limit=subject.memory_limit)
+                lane = _Lane(subject, repeat, stack.enter_context(worker))
                 self._open(lane, replicate)
                 lanes.append(lane)
         return [lane for lane in lanes if lane.name not in self._failures]

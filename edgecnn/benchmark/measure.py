@@ -1,21 +1,23 @@
-"""Measuring a bundle's variants, or two variants alone: what the engine is used for."""
+"""Measuring variants of a bundle, plain files, or two variants alone, with the engine."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from edgecnn.benchmark.engine import Batches, Place, Progress, Run, Subject
+from edgecnn.benchmark.engine import Place, Progress, Run
 from edgecnn.benchmark.estimate import LatencyComparison
-from edgecnn.benchmark.inputs import Images, bundle_images, describe, make_batches
-from edgecnn.benchmark.plan import Plan, make_plan
+from edgecnn.benchmark.inputs import Images
+from edgecnn.benchmark.jobs import Job, bundle_job, files_job, image_job
+from edgecnn.benchmark.plan import make_plan
 from edgecnn.benchmark.report import BenchReport, Measured, Setup, sum_up
 from edgecnn.bundle import Bundle, open_bundle
-from edgecnn.errors import BundleError, InputError, RuntimeCrashed
+from edgecnn.errors import InputError, RuntimeCrashed
+from edgecnn.plain import Request, is_file_name, open_files
 from edgecnn.records import to_builtins
 from edgecnn.reports import Report, make_report
 from edgecnn.runtime import Options, check_available
@@ -24,8 +26,6 @@ from edgecnn.spec import InputContract, Variant
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-    from edgecnn.worker import Opened
 
 _KEEP_SECONDS = 1.0
 
@@ -43,14 +43,16 @@ class Interrupted(KeyboardInterrupt):
 
 
 def bench(
-    bundle: Bundle | Path | str,
+    model: Bundle | Path | str | Sequence[Path | str],
     *,
     variants: Sequence[str] = (),
     runtime: str = "ort",
     provider: str | None = None,
     threads: int | None = None,
     options: Options | None = None,
-    batch_size: int = 1,
+    batch_size: int | None = None,
+    inputs: Path | str | None = None,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
     duration: float | None = None,
     iterations: int | None = None,
     warmup: int | None = None,
@@ -58,17 +60,21 @@ def bench(
     keep: Callable[[Report], None] | None = None,
     progress: Progress | None = None,
 ) -> BenchReport:
-    """Measure the latency of a bundle's variants, each in a process of its own, taking turns.
+    """Measure the latency of a bundle's variants, or of ONNX files, which take turns.
+
+    Each runs in processes of its own.
 
     Args:
-        bundle: A bundle or its folder.
+        model: A bundle or its folder; or one ONNX file, or several, the one to compare with first.
         variants: Names of variants, the one to compare with first; by default all that take this
             batch size.
         runtime: Name or path of the runtime.
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator; by default the cores that this process may use.
         options: The runtime's own options.
-        batch_size: Images in one call.
+        batch_size: Images in one call; by default 1, or what the first of some files takes.
+        inputs: For files: an npz file with an array for each input; by default they are drawn.
+        input_shapes: For files: shapes of inputs with open sizes, by name.
         duration: Seconds of measuring in all, openings and warm-ups not counted; 6 by default.
         iterations: Timed calls of each variant, at least, in place of a duration.
         warmup: Runs of each session before measuring; by default until the times are steady.
@@ -79,6 +85,7 @@ def bench(
     Raises:
         InputError: A number cannot be, or a variant does not take this batch size.
         BundleError: The bundle or a variant is missing, stale or damaged.
+        ModelError: A file is refused.
         UnavailableError: The runtime or provider is not to be had here.
         RuntimeCrashed: Every variant crashed; if only some did, the report says so.
         Interrupted: Ctrl-C; it holds what was measured until then. If that is nothing, it is a
@@ -86,19 +93,19 @@ def bench(
     """
     plan = replace(make_plan(duration, iterations, warmup), cold_start=cold_start)
     target = check_available(runtime, provider)
-    opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    located = [opened.locate(name) for name in _chosen(opened, variants, batch_size)]
-    job = _Job(
-        variants=tuple(located),
-        contract=opened.manifest.contract,
-        images=bundle_images(opened),
-        batch_size=batch_size,
-        place=Place(runtime, target.provider, threads, options),
-        plan=plan,
-    )
-    files = {Path(file).name for variant in located for file in variant.files}
-    digests = {name: opened.files[name].sha256 for name in sorted(files)}
-    blank = make_report("bench", {}, digests)
+    place = Place(runtime, target.provider, threads, options)
+    request = Request(None if inputs is None else Path(inputs), input_shapes or {})
+    paths = _files(model)
+    if paths:
+        if variants:
+            raise InputError("ONNX files have no variants.", "Leave --variant out.")
+        job = files_job(open_files(paths), request, batch_size, place, plan)
+    else:
+        request.refuse_for("A bundle is measured on its golden images.")
+        opened = model if isinstance(model, Bundle) else open_bundle(cast("Path | str", model))
+        size = 1 if batch_size is None else batch_size
+        job = bundle_job(opened, variants, size, place, plan)
+    blank = make_report("bench", {}, job.measured)
     save = partial(_save, blank, keep) if keep else _nowhere
     return _measure(job, save, progress or _silent)
 
@@ -140,31 +147,15 @@ def compare_latency(
     """
     if first.name == second.name:
         raise InputError(f"Both variants are called '{first.name}'.", "Give them two names.")
-    job = _Job(
-        variants=(first, second),
-        contract=contract,
-        images=Images(images, "images"),
-        batch_size=batch_size,
-        place=Place(runtime, provider, threads, options),
-        plan=make_plan(seconds),
-    )
+    place, plan = Place(runtime, provider, threads, options), make_plan(seconds)
+    job = image_job((first, second), Images(images, "images"), contract, batch_size, place, plan)
     report = _measure(job, _nowhere, progress or _silent)
     for failure in report.samples.failures:
         raise RuntimeCrashed(failure.problem, failure.remedy)
     return report.comparisons[0]
 
 
-@dataclass(frozen=True)
-class _Job:
-    variants: tuple[Variant, ...]
-    contract: InputContract
-    images: Images
-    batch_size: int
-    place: Place
-    plan: Plan
-
-
-def _measure(job: _Job, save: Callable[[BenchReport], None], progress: Progress) -> BenchReport:
+def _measure(job: Job, save: Callable[[BenchReport], None], progress: Progress) -> BenchReport:
     saved = time.perf_counter()
 
     def keep() -> None:
@@ -173,10 +164,7 @@ def _measure(job: _Job, save: Callable[[BenchReport], None], progress: Progress)
             save(_report(job, run, interrupted=True))
             saved = time.perf_counter()
 
-    subjects = [Subject(variant, partial(_batches, job, variant)) for variant in job.variants]
-    for variant in job.variants:
-        _refuse_batch(variant, job.batch_size)
-    run, interrupted = Run(subjects, job.plan, job.place, keep, progress), False
+    run, interrupted = Run(job.subjects, job.plan, job.place, keep, progress), False
     try:
         run.go()
     except KeyboardInterrupt:
@@ -193,7 +181,7 @@ def _measure(job: _Job, save: Callable[[BenchReport], None], progress: Progress)
     return report
 
 
-def _report(job: _Job, run: Run, *, interrupted: bool) -> BenchReport:
+def _report(job: Job, run: Run, *, interrupted: bool) -> BenchReport:
     assert run.opened is not None, "a session was opened"
     setup = Setup(
         runtime=run.opened.runtime,
@@ -201,47 +189,27 @@ def _report(job: _Job, run: Run, *, interrupted: bool) -> BenchReport:
         threads=run.opened.threads,
         versions=run.opened.versions,
         batch_size=job.batch_size,
-        images=describe(job.images, job.batch_size),
+        images=job.images,
+        inputs=job.inputs,
     )
     measured = [
         Measured(
             variant.name, variant.precision, sum(Path(f).stat().st_size for f in variant.files)
         )
-        for variant in job.variants
+        for variant in (subject.variant for subject in job.subjects)
     ]
     return sum_up(run.samples, measured, setup, job.plan, interrupted=interrupted)
 
 
-def _batches(job: _Job, variant: Variant, opened: Opened) -> Batches:
-    return make_batches(job.contract, variant, opened, job.images.pixels, job.batch_size)
-
-
-def _chosen(bundle: Bundle, variants: Sequence[str], batch_size: int) -> Sequence[str]:
-    every = bundle.manifest.variants
-    fitting = [variant.name for variant in every if variant.batch in ("dynamic", batch_size)]
-    names = variants or fitting or [variant.name for variant in every]
-    if not names:
-        raise BundleError(
-            f"{bundle.folder} has no variant to measure yet.",
-            f"Make one with `edgecnn export {bundle.folder}`.",
-        )
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise InputError(
-            f"The variant '{min(twice)}' is named twice.",
-            "Name it once; the first variant is compared with itself in any case.",
-        )
-    return names
-
-
-def _refuse_batch(variant: Variant, batch_size: int) -> None:
-    if batch_size < 1:
-        raise InputError(f"A batch of {batch_size} holds no image.", "Use --batch-size 1 or more.")
-    if variant.batch not in ("dynamic", batch_size):
-        raise InputError(
-            f"The variant '{variant.name}' takes batches of {variant.batch}, not {batch_size}.",
-            f"Use --batch-size {variant.batch}, or name other variants with --variant.",
-        )
+def _files(model: Bundle | Path | str | Sequence[Path | str]) -> Sequence[Path | str]:
+    """Give the ONNX files that are meant; none where it is a bundle."""
+    if isinstance(model, Bundle):
+        return ()
+    if isinstance(model, Path | str):
+        return (model,) if is_file_name(model) else ()
+    if not model:
+        raise InputError("No file is named, so nothing can be measured.", "Name one or more.")
+    return model
 
 
 def _save(blank: Report, keep: Callable[[Report], None], report: BenchReport) -> None:

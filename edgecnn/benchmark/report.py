@@ -98,6 +98,8 @@ class Setup:
         versions: Versions of the packages that the runtime used.
         batch_size: Images in one call.
         images: Which images were used.
+        inputs: Of plain files, what they were run on: `random inputs`, `no inputs` or the name of
+            the user's file; empty for a bundle.
     """
 
     runtime: str
@@ -106,6 +108,7 @@ class Setup:
     versions: dict[str, str]
     batch_size: int
     images: str
+    inputs: str = ""
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,37 @@ skip_broken_option = click.option(
 )
 
 
+def plain_options(command: Command) -> Command:
+    """Add what is said of the inputs of plain ONNX files."""
+    for option in (_input_shape_option, _inputs_option):
+        command = option(command)
+    return command
+
+
+def _shapes(
+    context: click.Context, option: click.Parameter, value: tuple[str, ...]
+) -> dict[str, tuple[int, ...]]:
+    from edgecnn.plain import parse_shapes
+
+    return parse_shapes(value) if value else {}
+
+
+_inputs_option = click.option(
+    "--inputs",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.npz",
+    help="For ONNX files: an array for each input, by its name.  [default: random]",
+)
+_input_shape_option = click.option(
+    "--input-shape",
+    "input_shapes",
+    multiple=True,
+    metavar="NAME=SIZES",
+    callback=_shapes,
+    help="For ONNX files: an input's shape where sizes are open, such as x=1x3x224x224.",
+)
+
+
 def data_source_options(command: Command) -> Command:
     """Add the options that go with `--data`: keywords of `edgecnn.data.load_dataset`."""
     for option in (skip_broken_option, labels_option, test_fraction_option, data_dir_option):

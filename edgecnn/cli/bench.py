@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecnn.cli._options import (
-    bundle_argument,
     find_bundle,
     json_option,
     names,
     note,
+    plain_options,
     print_report,
     provider_option,
     runtime_option,
@@ -25,11 +25,12 @@ from edgecnn.cli._progress import progress_bar
 if TYPE_CHECKING:
     from edgecnn.benchmark import BenchReport
     from edgecnn.benchmark.report import ColdStart, VariantLatency
+    from edgecnn.bundle import Bundle
     from edgecnn.reports import Report
 
 
 @click.command
-@bundle_argument
+@click.argument("models", nargs=-1, type=click.Path(path_type=Path), metavar="[BUNDLE|FILE...]")
 @variant_option
 @runtime_option
 @provider_option
@@ -37,9 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="Images in one call.",
+    help="Images in one call.  [default: 1, or what the first ONNX file takes]",
 )
 @click.option(
     "--duration",
@@ -66,48 +65,73 @@ if TYPE_CHECKING:
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the report to this file too.",
+    help="Write the report to this file too; that of ONNX files is kept nowhere else.",
 )
+@plain_options
 @json_option
 @click.pass_context
 def command(
     context: click.Context,
     /,
-    bundle: Path | None,
+    models: tuple[Path, ...],
     variants: str | None,
     output: Path | None,
     *,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Measure a bundle's variants: the first one is what the others are compared with.
+    """Measure a bundle's variants, or ONNX files; the others are compared with the first.
 
-    Every variant runs in processes of its own, which take turns. The first is also compared with
-    itself: a difference that is no larger than that is none.
+    Every variant or file runs in processes of its own, which take turns. The first is also
+    compared with itself: a difference that is no larger than that is none.
     """
     from edgecnn.benchmark import Interrupted, bench
     from edgecnn.runtime import check_available
 
     check_available(options["runtime"], options["provider"])
-    opened = find_bundle(bundle)
-    keeper = _Keeper(opened.folder, output)
+    bundle = _bundle(models)
+    keeper = _Keeper(bundle.folder if bundle else None, output)
     chosen = names(variants or "")
     try:
         with progress_bar(still=True) as progress:
-            report = bench(opened, variants=chosen, keep=keeper.keep, progress=progress, **options)
+            report = bench(
+                bundle or models, variants=chosen, keep=keeper.keep, progress=progress, **options
+            )
     except Interrupted as stop:
         report = stop.report
     if as_json:
         print_report(keeper.last)
     else:
         _print(report)
-    measured = {row.variant for row in report.variants}
-    left_out = [each.name for each in opened.manifest.variants if each.name not in measured]
-    if left_out and not chosen:
-        note(f"Left out, as they take other batches: {', '.join(left_out)}.")
+    if bundle and not chosen:
+        _say_left_out(bundle, report)
     for path in keeper.paths:
         note(f"Report: {path}")
+    if not bundle and not output:
+        note("The report is not kept: ONNX files have no place for it. Name one with --output.")
     context.exit(_exit_code(report))
+
+
+def _bundle(models: tuple[Path, ...]) -> Bundle | None:
+    """Open the bundle that is meant; None where ONNX files are."""
+    from edgecnn.plain import is_file_name
+
+    files = [is_file_name(path) for path in models]
+    if any(files):
+        if not all(files):
+            folder = models[files.index(False)]
+            raise click.UsageError(f"{folder} is no ONNX file: name one bundle, or files alone.")
+        return None
+    if len(models) > 1:
+        raise click.UsageError("Only one bundle can be measured at a time.")
+    return find_bundle(models[0] if models else None)
+
+
+def _say_left_out(bundle: Bundle, report: BenchReport) -> None:
+    measured = {row.variant for row in report.variants}
+    left_out = [each.name for each in bundle.manifest.variants if each.name not in measured]
+    if left_out:
+        note(f"Left out, as they take other batches: {', '.join(left_out)}.")
 
 
 def _exit_code(report: BenchReport) -> int:
@@ -121,8 +145,8 @@ def _exit_code(report: BenchReport) -> int:
 class _Keeper:
     """Writes the report anew after each stage, and remembers the last."""
 
-    def __init__(self, folder: Path, output: Path | None) -> None:
-        self._folder: Path | None = folder
+    def __init__(self, folder: Path | None, output: Path | None) -> None:
+        self._folder = folder
         self._output = output
         self.last: Report
         self.paths: tuple[Path, ...] = ()
@@ -179,7 +203,7 @@ def _print_setup(report: BenchReport) -> None:
             ("CPU", f"{machine.cpu}, {machine.allowed_cores} of {machine.cores} cores"),
             ("features", ", ".join(machine.features) or "none that matter here"),
             ("runtime", f"{setup.runtime} ({versions}) on {setup.provider}, {threads}"),
-            ("images", setup.images),
+            ("inputs" if setup.inputs else "images", setup.images),
         )
     )
 
@@ -215,9 +239,9 @@ def _print_latency(report: BenchReport) -> None:
             size(row.size_bytes),
         )
 
-    batch = report.setup.batch_size
+    setup = report.setup
     table(
-        f"Latency in {unit}, batch {batch}",
+        ", ".join(filter(None, (f"Latency in {unit}", f"batch {setup.batch_size}", setup.inputs))),
         ("", "median", "p90", "p95", "p99", "min", "images/s", "memory", "size"),
         map(cells, report.variants),
         caption="Memory is the whole process: Python, the engine and the model.",
@@ -225,11 +249,13 @@ def _print_latency(report: BenchReport) -> None:
 
 
 def _print_comparisons(report: BenchReport) -> None:
+    from rich.markup import escape
+
     from edgecnn.cli._show import table
 
     rows = [
         (
-            f"{one.second} / {one.first}",
+            escape(f"{one.second} / {one.first}"),
             f"{one.ratio:.3f}",
             f"{one.low:.3f} to {'-' if one.high is None else f'{one.high:.3f}'}",
             f"{100 * one.noise_floor:.1f} %",
@@ -239,15 +265,18 @@ def _print_comparisons(report: BenchReport) -> None:
         for one in report.comparisons
     ]
     headers = ("times", "ratio", "95 % interval", "noise floor", "blocks", "outcome")
-    table("Compared, block by block", headers, rows)
+    inputs = report.setup.inputs
+    table(f"Compared, block by block{inputs and f', {inputs}'}", headers, rows)
 
 
 def _print_cold_starts(starts: Sequence[tuple[str, ColdStart]]) -> None:
+    from rich.markup import escape
+
     from edgecnn.cli._show import table
 
     rows = [
         (
-            name,
+            escape(name),
             *(
                 _three_digits(seconds * 1e3)
                 for seconds in (

@@ -121,7 +121,8 @@ def _tensor(value: ValueInfoProto) -> Tensor:
 
 def _declared_axes(shape: TensorShapeProto) -> Iterator[int | str]:
     for axis in shape.dim:
-        yield axis.dim_value if axis.HasField("dim_value") else axis.dim_param or "?"
+        closed = axis.HasField("dim_value") and axis.dim_value >= 0  # PaddlePaddle writes -1
+        yield axis.dim_value if closed else axis.dim_param or "?"
 
 
 def _element(kind: int) -> tuple[str, float]:

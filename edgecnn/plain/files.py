@@ -1,0 +1,133 @@
+"""Letting a foreign ONNX file in: the gate, its name in tables, and what it declares."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgecnn import extras
+from edgecnn.errors import InputError
+from edgecnn.graph.gate import check_file
+from edgecnn.graph.limits import LIVE_BYTES
+from edgecnn.graph.shapes import declared, real_inputs
+from edgecnn.guard import memory_for
+from edgecnn.records import file_sha256
+from edgecnn.spec import Precision, TensorSpec, Variant
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+_INTEGER = {
+    "ConvInteger",
+    "DynamicQuantizeLinear",
+    "MatMulInteger",
+    "QLinearConv",
+    "QLinearMatMul",
+    "QuantizeLinear",
+}
+
+
+@dataclass(frozen=True)
+class PlainFile:
+    """An ONNX file that passed the gate.
+
+    Attributes:
+        name: What it is called in tables: its file name, with as many of its folders as tell it
+            from the others.
+        variant: What a runtime opens. Its precision is `int8` where activations are quantized, and
+            `fp16` where weights are stored so.
+        inputs: What goes in, as the graph declares it.
+        measured: SHA-256 of the file and of those with its weights, by name.
+        memory: Bytes that a session of it may take at batch 1, beyond the engine itself.
+    """
+
+    name: str
+    variant: Variant
+    inputs: tuple[TensorSpec, ...]
+    measured: dict[str, str]
+    memory: int
+
+    def memory_for(self, samples: int) -> int:
+        """Give the bytes that a session may take if its runs hold so many samples."""
+        return self.memory + (samples - 1) * LIVE_BYTES
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def is_file_name(path: Path | str) -> bool:
+    """Say whether a plain file is meant, be it there or not; otherwise it is a bundle."""
+    path = Path(path)
+    return path.is_file() or (path.suffix == ".onnx" and not path.is_dir())
+
+
+def open_files(paths: Sequence[Path | str]) -> tuple[PlainFile, ...]:
+    """Let ONNX files in that belong to no bundle.
+
+    Raises:
+        InputError: There is no such file, or one is named twice.
+        ModelError: The gate refuses it.
+        UnavailableError: onnx is not installed.
+    """
+    found = [_existing(Path(path)) for path in paths]
+    places = Counter(path.resolve() for path in found)
+    for path in found:
+        if places[path.resolve()] > 1:
+            raise InputError(f"{path} is named twice.", "Name each file once.")
+    return tuple(map(_open, found, _names(found)))
+
+
+def _existing(path: Path) -> Path:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder.", "Name the ONNX file itself.")
+    if not path.is_file():
+        raise InputError(f"There is no file {path}.", "Check the path.")
+    return path
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    depth = 1
+    while True:
+        names = ["/".join(path.absolute().parts[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+        depth += 1
+
+
+def _open(path: Path, name: str) -> PlainFile:
+    extras.require("Looking into a graph", "onnx")
+    model = check_file(path)
+    files = [path, *_beside(model, path.parent)]
+    variant = Variant(
+        name=name,
+        precision=_precision(model),
+        format="onnx",
+        files=tuple(map(str, files)),
+        preprocessing=False,
+    )
+    inputs = tuple(map(declared, real_inputs(model.graph)))
+    digests = {name: file_sha256(path)}
+    digests |= {f"{Path(name).parent / file.name}": file_sha256(file) for file in files[1:]}
+    return PlainFile(name, variant, inputs, digests, memory_for(model, path.parent))
+
+
+def _beside(model: ModelProto, folder: Path) -> list[Path]:
+    places = {
+        entry.value
+        for tensor in model.graph.initializer
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return [folder / place for place in sorted(places)]
+
+
+def _precision(model: ModelProto) -> Precision:
+    from onnx import TensorProto
+
+    if any(node.op_type in _INTEGER for node in model.graph.node):
+        return "int8"
+    kinds = {weight.data_type for weight in model.graph.initializer if len(weight.dims) > 1}
+    return "fp16" if TensorProto.FLOAT16 in kinds else "fp32"
