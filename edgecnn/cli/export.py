@@ -22,7 +22,7 @@ from edgecnn.cli._options import (
 from edgecnn.cli._progress import progress_bar
 
 if TYPE_CHECKING:
-    from edgecnn.exporting import ExportReport
+    from edgecnn.exporting import ExportReport, Proof
 
 
 @click.command()
@@ -36,15 +36,13 @@ if TYPE_CHECKING:
 @click.option(
     "--opset",
     type=click.IntRange(17, 23),
-    default=18,
-    show_default=True,
-    help="Version of ONNX's operators.",
+    help="Version of ONNX's operators; not for what came from an ONNX file.  [default: 18]",
 )
 @click.option(
     "--preprocessing/--no-preprocessing",
     default=True,
     show_default=True,
-    help="Take uint8 NHWC pixels, or float32 NCHW that is normalised already.",
+    help="Take uint8 NHWC pixels, or float32 that is normalised already.",
 )
 @click.option(
     "--batch-size", type=click.IntRange(min=1), help="A fixed batch.  [default: an open one]"
@@ -64,8 +62,9 @@ def command(
 ) -> None:
     """Export a bundle's net to ONNX; with --quantize, to int8 as well.
 
-    The file must agree with torch in float64 on real images before it gets its name. The variant
-    is called fp32; without preprocessing fp32-nchw, with a fixed batch fp32-b1 and so on.
+    The file must agree with torch, or with the imported file, in float64 on the golden images
+    before it gets its name. The variant is called fp32; without preprocessing fp32-nchw, with a
+    fixed batch fp32-b1 and so on.
     """
     from edgecnn.exporting import export
     from edgecnn.reports import make_report
@@ -101,17 +100,27 @@ def _to_int8(quantize: bool | None, precision: str | None) -> bool:
 def _print(found: ExportReport) -> None:
     from edgecnn.cli._show import size
 
-    pixels = "uint8 NHWC pixels" if found.preprocessing else "float32 NCHW"
+    pixels = "uint8 NHWC pixels" if found.preprocessing else f"float32 {found.layout.upper()}"
     batch = "any batch" if found.batch == "dynamic" else f"batch {found.batch}"
     proof = found.proof
+    images = "stand-in" if found.stand_in else "golden"
     click.echo(
         f"{found.variant}: {found.bundle}/{found.file}, {size(found.size)}, opset {found.opset}, "
         f"{pixels} in, {batch}.\n"
-        f"It agrees with torch in float64 on {proof.images} test images at batch "
-        f"{', '.join(map(str, proof.batches))}: largest error {proof.largest_error:.1e}, "
-        f"{proof.allowed_error:.1e} allowed."
+        f"It agrees with {found.original} in float64 on {proof.images} {images} images at batch "
+        f"{', '.join(map(str, proof.batches))}: {_errors(proof)}."
     )
     if found.int8:
         print_int8(found.int8)
     for name in found.stale:
         note(f"'{name}' was made from the file that this one replaced, and is now stale.")
+
+
+def _errors(proof: Proof) -> str:
+    found = {
+        name: f"largest error {each.largest_error:.1e}, {each.allowed_error:.1e} allowed"
+        for name, each in proof.outputs.items()
+    }
+    if len(found) == 1:
+        return next(iter(found.values()))
+    return "; ".join(f"'{name}' {text}" for name, text in found.items())

@@ -1,6 +1,6 @@
-"""Export: a trained net becomes an ONNX file that is proved against torch before it is named."""
+"""Export: a net becomes an ONNX file that is proved before it is named."""
 
-from edgecnn.exporting.report import ExportReport, Proof
+from edgecnn.exporting.report import ExportReport, OutputProof, Proof
 from edgecnn.exporting.run import export
 
-__all__ = ["ExportReport", "Proof", "export"]
+__all__ = ["ExportReport", "OutputProof", "Proof", "export"]

@@ -12,6 +12,7 @@ from edgecnn.extras import quietly
 from edgecnn.graph.clean import BATCH, clean, opset
 from edgecnn.graph.opset import lower_to_17
 from edgecnn.graph.rewrite import name_by_layer, pool_spatial_means
+from edgecnn.nets.outputs import named_outputs
 from edgecnn.spec import InputContract
 
 if TYPE_CHECKING:
@@ -19,16 +20,10 @@ if TYPE_CHECKING:
 
 OPSETS = range(17, 24)
 IMAGE = "input"
-_OUTPUTS = {"logits": "logits", "probabilities": "probabilities", "other": "output"}
 # The exporter writes nothing older.
 _OLDEST_WRITTEN = 18
 # With a batch of 1 the exporter takes the open batch for a fixed one.
 _EXAMPLE_BATCH = 2
-
-
-def output_name(contract: InputContract) -> str:
-    """Say what the net's output is called in the file."""
-    return _OUTPUTS[contract.output_kind]
 
 
 def export_core(
@@ -38,12 +33,12 @@ def export_core(
 
     Args:
         net: The net, in eval mode.
-        contract: Size of the input, and what the output is called.
+        contract: Size of the input, and the kind of output, after which a single one is called.
         opset_version: 17 to 23.
         batch_size: A fixed batch; None for an open one.
 
     Returns:
-        A model from float32 [N, C, H, W] to the net's output, without a trace of this machine.
+        A model from float32 [N, C, H, W] to the net's outputs, without a trace of this machine.
 
     Raises:
         ModelError: torch cannot export the net, or not in this opset.
@@ -53,7 +48,7 @@ def export_core(
     )
     shapes = None if batch_size else ({0: torch.export.Dim(BATCH)},)
     written = max(opset_version, _OLDEST_WRITTEN)
-    model = _trace(net, image, shapes, written, output_name(contract))
+    model = _trace(net, image, shapes, written, contract)
     if opset(model) != written:
         raise ModelError(
             f"torch {torch.__version__} cannot write this net in opset {opset_version}.",
@@ -66,9 +61,12 @@ def export_core(
     return clean(model)
 
 
-def _trace(net: nn.Module, image: torch.Tensor, shapes: Any, version: int, output: str) -> ir.Model:
+def _trace(
+    net: nn.Module, image: torch.Tensor, shapes: Any, version: int, contract: InputContract
+) -> ir.Model:
     try:
         with quietly(), torch.no_grad():
+            outputs = list(named_outputs(net(image), contract))
             program = torch.onnx.export(
                 net,
                 (image,),
@@ -77,9 +75,11 @@ def _trace(net: nn.Module, image: torch.Tensor, shapes: Any, version: int, outpu
                 external_data=False,
                 opset_version=version,
                 input_names=[IMAGE],
-                output_names=[output],
+                output_names=outputs,
                 dynamic_shapes=shapes,
             )
+    except ModelError:
+        raise
     except Exception as error:
         raise ModelError(
             f"torch cannot export this net: {_reason(error)}.",

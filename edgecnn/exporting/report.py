@@ -6,25 +6,37 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgecnn.quantization import QuantizeReport
+from edgecnn.spec import Layout
+
+
+@dataclass(frozen=True)
+class OutputProof:
+    """How closely one output of a file agrees with float64.
+
+    Attributes:
+        largest_error: Largest absolute difference.
+        allowed_error: 16 times what the original itself errs by in float32.
+        atol: 16 times the largest error: what `edgecnn parity` allows the file from now on.
+    """
+
+    largest_error: float
+    allowed_error: float
+    atol: float
 
 
 @dataclass(frozen=True)
 class Proof:
-    """How closely a file agrees with torch in float64 on real images.
+    """How closely a file agrees with float64 on the golden images.
 
     Attributes:
         images: Images that were run.
         batches: The batch sizes at which all of them were run.
-        largest_error: Largest absolute difference of an output.
-        allowed_error: 16 times what torch itself errs by in float32.
-        atol: 16 times the largest error: what `edgecnn parity` allows the file from now on.
+        outputs: What was found of each output, by its name.
     """
 
     images: int
     batches: tuple[int, ...]
-    largest_error: float
-    allowed_error: float
-    atol: float
+    outputs: dict[str, OutputProof]
 
 
 @dataclass(frozen=True)
@@ -39,10 +51,14 @@ class ExportReport:
         size: Its size in bytes.
         opset: Version of ONNX's operators in it.
         ir_version: Version of ONNX's format.
-        preprocessing: It takes uint8 NHWC pixels; otherwise float32 NCHW.
+        preprocessing: It takes uint8 NHWC pixels; otherwise normalised floats.
+        layout: Axes of these floats: `nchw` or `nhwc`.
         batch: `dynamic`, or the one batch size it takes.
         operators: Its operators in all.
-        proof: How closely it agrees with torch in float64.
+        original: What computed the float64 that it was held against: `torch`, or
+            `the imported file`.
+        proof: How closely it agrees with that.
+        stand_in: The golden images are stand-ins, not from the data that the net is made for.
         golden_written: The bundle had no golden vectors, and has them now.
         stale: Variants that must be made anew because this one changed.
         int8: What quantizing it found; None if it was not quantized.
@@ -56,9 +72,12 @@ class ExportReport:
     opset: int
     ir_version: int
     preprocessing: bool
+    layout: Layout
     batch: Literal["dynamic"] | int
     operators: int
+    original: str
     proof: Proof
+    stand_in: bool
     golden_written: bool
     stale: tuple[str, ...]
     int8: QuantizeReport | None = None

@@ -56,11 +56,18 @@ def pictures() -> Dataset:
 def make_net(tmp_path: Path, pictures: Dataset) -> MakeNet:
     """Give a function that makes a bundle of a net with some forward().
 
-    `change` is given the state dict before it is written.
+    `change` is given the state dict before it is written; without `data` the bundle has none of
+    its own.
     """
 
-    def make(forward: str = PLAIN, *, change: Callable[[Any], None] | None = None) -> Bundle:
-        return _make(tmp_path, pictures, forward, change)
+    def make(
+        forward: str = PLAIN,
+        *,
+        change: Callable[[Any], None] | None = None,
+        data: bool = True,
+        contract: InputContract = CONTRACT,
+    ) -> Bundle:
+        return _make(tmp_path, pictures if data else None, forward, change, contract)
 
     return make
 
@@ -82,7 +89,11 @@ def exported(exported_once: Path, tmp_path: Path) -> Bundle:
 
 
 def _make(
-    folder: Path, pictures: Dataset, forward: str, change: Callable[[Any], None] | None
+    folder: Path,
+    pictures: Dataset | None,
+    forward: str,
+    change: Callable[[Any], None] | None,
+    contract: InputContract = CONTRACT,
 ) -> Bundle:
     import torch
     from safetensors.torch import save
@@ -98,9 +109,9 @@ def _make(
         change(state)
     manifest = bundles.new_manifest(
         "net",
-        CONTRACT,
+        contract,
         model=ModelRef(f"{source}:Net", {}, file_sha256(source)),
-        data=pictures.reference(),
+        data=pictures.reference() if pictures else None,
         environment={},
     )
     return bundles.create(folder / "net", manifest, {WEIGHTS: save(state)})
