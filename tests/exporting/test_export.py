@@ -90,7 +90,9 @@ def test_float64_outputs_are_the_textbooks(tiny_net: TinyNet) -> None:
     names = ("0.weight", "4.weight", "4.bias")
     net.load_state_dict({n: torch.from_numpy(w) for n, w in zip(names, weights, strict=True)})
     found = exact_outputs(net, CONTRACT, tiny_net.images)
-    np.testing.assert_allclose(found["logits"], tiny_net.exact(tiny_net.images), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        found["logits"], tiny_net.exact(tiny_net.images), rtol=1e-12, atol=1e-12
+    )
 
 
 def test_the_other_forms_stand_beside_fp32(exported: Bundle, pictures: Dataset) -> None:
