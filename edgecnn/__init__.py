@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from edgecnn.benchmark import bench
     from edgecnn.evaluation import evaluate
     from edgecnn.exporting import export
+    from edgecnn.importing import import_model
     from edgecnn.inspection import inspect
+    from edgecnn.prediction import predict
     from edgecnn.predictor import Predictor, load
     from edgecnn.quantization import quantize
     from edgecnn.training import train
@@ -27,9 +29,11 @@ __all__ = [
     "bench",
     "evaluate",
     "export",
+    "import_model",
     "inspect",
     "load",
     "parity",
+    "predict",
     "quantize",
     "train",
 ]
@@ -39,9 +43,11 @@ _PLACES = {
     "bench": "edgecnn.benchmark",
     "evaluate": "edgecnn.evaluation",
     "export": "edgecnn.exporting",
+    "import_model": "edgecnn.importing",
     "inspect": "edgecnn.inspection",
     "load": "edgecnn.predictor",
     "parity": "edgecnn.agreement",
+    "predict": "edgecnn.prediction",
     "quantize": "edgecnn.quantization",
     "train": "edgecnn.training",
 }

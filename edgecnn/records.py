@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +33,35 @@ def to_json(record: object) -> bytes:
 
     text = msgspec.json.format(msgspec.json.encode(record), indent=2)
     return _NUMBERS.sub(_on_one_line, text) + b"\n"
+
+
+def to_json_line(record: object) -> bytes:
+    """Write a record as JSON on one line, ending in a newline; numbers as `to_json` does."""
+    import msgspec
+
+    return msgspec.json.encode(record) + b"\n"
+
+
+def stream_json(record: object, items: Iterable[object]) -> Iterator[bytes]:
+    """Write a record piece by piece, as `to_json` would, with items that come one by one.
+
+    Args:
+        record: Its last value, at any depth, is an empty list.
+        items: What goes into that list; each is written when it comes, and none is kept.
+    """
+    head, _, tail = to_json(record).rpartition(b"[]")
+    indent = b"\n" + b" " * (2 + _last_indent(head))
+    yield head + b"["
+    mark = b""
+    for item in items:
+        yield mark + indent + to_json(item).rstrip().replace(b"\n", indent)
+        mark = b","
+    yield (indent[:-2] if mark else b"") + b"]" + tail
+
+
+def _last_indent(text: bytes) -> int:
+    line = text.rpartition(b"\n")[2]
+    return len(line) - len(line.lstrip())
 
 
 def from_builtins(kind: type[Record], data: object, *, where: str) -> Record:

@@ -43,7 +43,10 @@ class Commands(click.Group):
             formatter.write_dl(rows)
 
 
-_ORDER = ("train", "export", "quantize", "parity", "eval", "bench", "inspect", "doctor", "demo")
+_ORDER = (
+    "train", "import", "export", "quantize", "parity", "eval", "predict", "bench", "inspect",
+    "verify", "doctor", "demo",
+)  # fmt: skip
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

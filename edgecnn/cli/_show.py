@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -52,6 +52,43 @@ def table(
     for row in rows:
         sheet.add_row(*row)
     console(stderr=stderr).print(sheet)
+
+
+def open_table(
+    title: str, columns: Sequence[str], widths: Sequence[int], *, right: Sequence[int] = ()
+) -> Callable[[Sequence[str]], None]:
+    """Print the head of a table and give what prints a row; no row is kept, so any number may come.
+
+    Args:
+        title: What stands above it.
+        columns: The columns' names.
+        widths: The columns' widths in characters; 0 takes what is left of the line.
+        right: Places of the columns that hold numbers.
+    """
+    from rich import box
+    from rich.table import Table
+
+    screen = console()
+    spare = max(10, screen.width - sum(widths) - 2 * len(widths))
+
+    def print_sheet(row: Sequence[str] | None = None) -> None:
+        sheet = Table(
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            pad_edge=False,
+            show_edge=False,
+            show_header=row is None,
+        )
+        for place, (column, width) in enumerate(zip(columns, widths, strict=True)):
+            side: Literal["left", "right"] = "right" if place in right else "left"
+            sheet.add_column(column, justify=side, width=width or spare, overflow="fold")
+        if row is not None:
+            sheet.add_row(*row)
+        screen.print(sheet)
+
+    screen.print(f"[bold]{title}[/]\n")
+    print_sheet()
+    return print_sheet
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> None:

@@ -1,0 +1,198 @@
+"""Say what is seen in pictures."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from edgecnn.cli._options import (
+    find_bundle,
+    json_option,
+    not_empty,
+    note,
+    provider_option,
+    runtime_option,
+    threads_option,
+)
+
+if TYPE_CHECKING:
+    from io import BufferedReader
+
+    from edgecnn.prediction import Found, Predictions
+
+
+@click.command()
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option(
+    "--bundle",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Bundle whose net answers.  [default: the newest under runs/]",
+)
+@click.option(
+    "--variant",
+    metavar="NAME",
+    callback=not_empty,
+    help="Variant that answers.  [default: fp32, or the bundle's first]",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="How many of the likeliest classes to give.",
+)
+@click.option(
+    "--max-pixels",
+    type=click.IntRange(min=1),
+    default=64_000_000,
+    show_default=True,
+    help="Refuse pictures with more pixels, before they are unpacked.",
+)
+@runtime_option
+@provider_option
+@threads_option
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images in one run.")
+@json_option
+@click.option("--jsonl", "as_lines", is_flag=True, help="Print one line of JSON for each picture.")
+def command(
+    images: tuple[str, ...],
+    bundle: Path | None,
+    *,
+    as_json: bool,
+    as_lines: bool,
+    **options: Any,
+) -> None:
+    """Say what is seen in pictures.
+
+    IMAGE is a file, a folder (its pictures at any depth), a quoted pattern such as
+    'photos/**/*.jpg', or - for a picture or paths on stdin. A picture that cannot be read is named,
+    the rest goes on, and the command ends with 1.
+    """
+    from edgecnn.prediction import predict
+
+    if as_json and as_lines:
+        raise click.UsageError("--json and --jsonl are two forms of the same; choose one.")
+    form = _print_json if as_json else _print_lines if as_lines else _print_table
+    stdin = None if sys.stdin is None else cast("BufferedReader", sys.stdin.buffer)
+    with _warnings_as_notes():
+        found = predict(find_bundle(bundle), images, stdin=stdin, note=note, **options)
+        counts = {"pictures": 0, "broken": 0}
+        form(found, _told(found.images, counts))
+    _stop_if_broken(**counts)
+
+
+def _told(images: Iterator[Found], counts: dict[str, int]) -> Iterator[Found]:
+    """Count the pictures, and say on stderr what is to be known of each."""
+    from edgecnn.prediction import display
+
+    for found in images:
+        counts["pictures"] += 1
+        counts["broken"] += bool(found.error)
+        if found.error:
+            note(found.error)
+        for text in found.notes:
+            note(f"{display(found.image)}: {text}")
+        yield found
+
+
+def _stop_if_broken(pictures: int, broken: int) -> None:
+    from edgecnn.errors import GateFailed, InputError
+
+    if not pictures:
+        raise InputError("No images were named.", "Give files, folders, patterns, or - for stdin.")
+    if broken:
+        have = "picture has" if broken == 1 else "pictures have"
+        raise GateFailed(
+            f"{broken:,} of {pictures:,} {have} no answer.", "The lines above say why."
+        )
+
+
+@contextmanager
+def _warnings_as_notes() -> Iterator[None]:
+    # Pillow warns of damage that it mends, in two lines with a path into its own code.
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_, **__: note(f"Warning: {message}")
+        yield
+
+
+def _print_lines(predictions: Predictions, images: Iterator[Found]) -> None:
+    from edgecnn.prediction import to_plain
+    from edgecnn.records import to_json_line
+
+    for found in images:
+        click.echo(to_json_line(to_plain(found)), nl=False)
+
+
+def _print_json(predictions: Predictions, images: Iterator[Found]) -> None:
+    from edgecnn.prediction import to_plain
+    from edgecnn.records import stream_json
+    from edgecnn.reports import make_report
+
+    body = {**vars(predictions), "images": []}
+    report = make_report("predict", body, predictions.measured)
+    for piece in stream_json(report, map(to_plain, images)):
+        click.echo(piece, nl=False)
+
+
+def _print_table(predictions: Predictions, images: Iterator[Found]) -> None:
+    add: Callable[[Found], None] | None = None
+    for found in images:
+        if not found.error:
+            add = add or (_class_table if found.ranked else _output_table)(predictions)
+            add(found)
+
+
+def _class_table(predictions: Predictions) -> Callable[[Found], None]:
+    from rich.markup import escape
+
+    from edgecnn.cli._show import open_table, percent
+    from edgecnn.prediction import display
+
+    widest = max(map(len, predictions.labels), default=0)
+    columns, widths = ["image", "answer", "", "then"], [32, max(6, min(24, widest)), 8, 0]
+    add_row = open_table(_title(predictions), columns, widths, right=(2,))
+
+    def add(found: Found) -> None:
+        best, *others = found.ranked
+        then = ", ".join(f"{escape(each.label)} {percent(each.probability)}" for each in others)
+        name = escape(display(found.image))
+        add_row([name, escape(best.label), percent(best.probability), then])
+
+    return add
+
+
+def _output_table(predictions: Predictions) -> Callable[[Found], None]:
+    from rich.markup import escape
+
+    from edgecnn.cli._show import open_table
+    from edgecnn.prediction import display
+
+    columns, widths = (
+        ["image", "output", "shape", "least", "mean", "greatest"],
+        [32, 0, 16, *[10] * 3],
+    )
+    add_row = open_table(_title(predictions), columns, widths, right=(2, 3, 4, 5))
+
+    def add(found: Found) -> None:
+        for name, value in found.outputs.items():
+            shape = "x".join(map(str, value.shape)) or "one number"
+            figures = (value.min(), value.mean(), value.max()) if value.size else ()
+            cells = [f"{figure:.4g}" for figure in figures] or ["", "", ""]
+            add_row([escape(display(found.image)), escape(name), shape, *cells])
+
+    return add
+
+
+def _title(predictions: Predictions) -> str:
+    from rich.markup import escape
+
+    return escape(
+        f"{predictions.variant} of {predictions.bundle} "
+        f"on {predictions.runtime}/{predictions.provider}"
+    )

@@ -1,0 +1,8 @@
+"""What a model says of pictures: found, read, answered and given away one by one."""
+
+from __future__ import annotations
+
+from edgecnn.prediction.sources import display, find_pictures
+from edgecnn.prediction.stream import Found, Predictions, predict, to_plain
+
+__all__ = ["Found", "Predictions", "display", "find_pictures", "predict", "to_plain"]
