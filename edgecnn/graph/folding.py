@@ -1,0 +1,151 @@
+"""What a graph computes from its weights alone, computed once and kept as weights.
+
+Quantizers find weights only where they are initializers, and have no integer form of a
+normalisation that stands behind a convolution.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx_ir as ir
+    from numpy.typing import NDArray
+    from onnx import ModelProto, NodeProto, TensorProto
+
+
+def fold_constants(model: ModelProto, *, keep: frozenset[str] = frozenset()) -> int:
+    """Compute what no input reaches and keep it as initializers, in place.
+
+    Args:
+        model: A model that has passed the gate, whose weights are in it.
+        keep: Operators that stay with all that follows them.
+
+    Returns:
+        How many nodes went.
+    """
+    constants = {tensor.name for tensor in model.graph.initializer}
+    folded: list[NodeProto] = []
+    for node in model.graph.node:
+        known = all(name in constants for name in node.input if name)
+        if known and node.op_type not in keep and (node.input or node.op_type == "Constant"):
+            folded.append(node)
+            constants.update(node.output)
+    if not folded:
+        return 0
+    gone = {name for node in folded for name in node.output}
+    kept = [node for node in model.graph.node if not gone & set(node.output)]
+    read = {name for node in kept for name in node.input}
+    read |= {value.name for value in model.graph.output}
+    wanted = [name for node in folded for name in node.output if name in read]
+    model.graph.initializer.extend(_computed(model, folded, wanted))
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    return len(folded)
+
+
+def _computed(model: ModelProto, nodes: list[NodeProto], wanted: list[str]) -> list[TensorProto]:
+    import numpy as np
+    from onnx import ModelProto, helper, numpy_helper
+    from onnx.reference import ReferenceEvaluator
+
+    part = ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
+    part.graph.name = "constants"
+    part.graph.node.extend(nodes)
+    part.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in wanted)
+    read = {name for node in nodes for name in node.input}
+    part.graph.initializer.extend(t for t in model.graph.initializer if t.name in read)
+    values = ReferenceEvaluator(part).run(wanted, {})
+    pairs = zip(values, wanted, strict=True)
+    return [numpy_helper.from_array(np.asarray(value), name) for value, name in pairs]
+
+
+def fold_batch_norms(model: ir.Model) -> int:
+    """Fold each normalisation into the convolution before it, in place; give how many went.
+
+    `(conv(x) + b - mean) * gain / sqrt(variance + epsilon) + shift` is a convolution, too. Its
+    weights are computed in float64 and rounded once.
+    """
+    folded = 0
+    for node in list(model.graph):
+        if node.op_type == "BatchNormalization" and _fold_batch_norm(model.graph, node):
+            folded += 1
+    return folded
+
+
+def _fold_batch_norm(graph: ir.Graph, norm: ir.Node) -> bool:
+    import numpy as np
+
+    image = norm.inputs[0]
+    conv = image.producer() if image is not None else None
+    if conv is None or conv.op_type not in ("Conv", "ConvTranspose") or image is None:
+        return False
+    training = norm.attributes.get("training_mode")
+    alone = len(list(image.uses())) == 1 and not image.is_graph_output()
+    numbers = [_floats(value) for value in norm.inputs[1:5]]
+    weights = _floats(conv.inputs[1])
+    bias = _floats(conv.inputs[2]) if len(conv.inputs) > 2 else None
+    biased = len(conv.inputs) > 2 and conv.inputs[2] is not None
+    if (training is not None and training.as_int()) or not alone or weights is None:
+        return False
+    if any(each is None for each in numbers) or (biased and bias is None):
+        return False
+    gain, shift, mean, variance = (np.asarray(each, np.float64) for each in numbers)
+    epsilon = norm.attributes.get("epsilon")
+    factor = gain / np.sqrt(variance + (1e-5 if epsilon is None else epsilon.as_float()))
+    new_bias = ((0 if bias is None else bias) - mean) * factor + shift
+    spread = _spread_over_weights(conv, factor, weights.shape)
+    if spread is None:
+        return False
+    conv.resize_inputs(3)
+    _replace(graph, conv, 1, weights * spread)
+    _replace(graph, conv, 2, new_bias)
+    _take_over(graph, conv, norm)
+    return True
+
+
+def _spread_over_weights(
+    conv: ir.Node, factor: NDArray[np.float64], shape: tuple[int, ...]
+) -> NDArray[np.float64] | None:
+    if conv.op_type == "Conv":
+        return factor.reshape(-1, *[1] * (len(shape) - 1))
+    group = conv.attributes.get("group")
+    # Outputs of a grouped ConvTranspose are spread over two axes of its weights.
+    if group is not None and group.as_int() != 1:
+        return None
+    return factor.reshape(1, -1, *[1] * (len(shape) - 2))
+
+
+def _replace(graph: ir.Graph, node: ir.Node, place: int, values: NDArray[Any]) -> None:
+    import numpy as np
+    import onnx_ir as ir
+
+    old = node.inputs[place]
+    stem = f"{old.name}_folded" if old is not None else f"{node.name}_bias"
+    name = stem
+    while name in graph.initializers:  # weights may serve two convolutions
+        name = f"{name}_"
+    tensor = ir.Tensor(values.astype(np.float32), name=name)
+    value = ir.Value(
+        name=name, shape=tensor.shape, type=ir.TensorType(tensor.dtype), const_value=tensor
+    )
+    graph.register_initializer(value)
+    node.replace_input_with(place, value)
+
+
+def _take_over(graph: ir.Graph, conv: ir.Node, norm: ir.Node) -> None:
+    import onnx_ir as ir
+
+    ir.convenience.replace_nodes_and_values(
+        graph, norm, [norm], [], [norm.outputs[0]], [conv.outputs[0]]
+    )
+
+
+def _floats(value: ir.Value | None) -> NDArray[Any] | None:
+    import numpy as np
+
+    if value is None or value.const_value is None:
+        return None
+    array = value.const_value.numpy()
+    return array.astype(np.float64) if array.dtype == np.float32 else None
