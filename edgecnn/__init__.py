@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgecnn.predictor import Predictor, load
     from edgecnn.quantization import quantize
     from edgecnn.training import train
+    from edgecnn.verification import verify
 
 __all__ = [
     "Predictor",
@@ -36,6 +37,7 @@ __all__ = [
     "predict",
     "quantize",
     "train",
+    "verify",
 ]
 
 _PLACES = {
@@ -50,6 +52,7 @@ _PLACES = {
     "predict": "edgecnn.prediction",
     "quantize": "edgecnn.quantization",
     "train": "edgecnn.training",
+    "verify": "edgecnn.verification",
 }
 
 

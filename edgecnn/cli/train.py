@@ -11,6 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgecnn.cli._contract import (
+    color_option,
+    input_size_option,
+    mean_option,
+    resize_option,
+    std_option,
+)
 from edgecnn.cli._options import data_source_options, json_option, note, print_report
 
 if TYPE_CHECKING:
@@ -18,31 +25,13 @@ if TYPE_CHECKING:
     from edgecnn.training.report import Event, Tell, TrainReport
 
 
-def _input_size(_: click.Context, __: click.Parameter, text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    height, _times, width = text.lower().partition("x")
-    try:
-        return int(height), int(width or height)
-    except ValueError:
-        raise click.BadParameter("Write HEIGHTxWIDTH, such as 32x32.") from None
-
-
-def _channels(_: click.Context, __: click.Parameter, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise click.BadParameter("Write one number for each channel: 0.5,0.5,0.5.") from None
-
-
 @click.command()
 @click.argument("recipe", required=False)
 @click.option(
     "--model",
     metavar="MODEL",
-    help="Name on the shelf, FILE.py:factory, package.module:factory or torchvision:NAME.",
+    help="A name on the shelf, FILE.py:factory, package.module:factory, torchvision:NAME or "
+    "timm:NAME.",
 )
 @click.option(
     "--model-arg",
@@ -57,11 +46,11 @@ def _channels(_: click.Context, __: click.Parameter, text: str | None) -> tuple[
     help="synthetic, cifar10, a folder of images or a .npz file.  [default: the recipe's]",
 )
 @data_source_options
-@click.option("--input-size", metavar="HxW", callback=_input_size, help="Size of the input.")
-@click.option("--color", type=click.Choice(["rgb", "bgr", "gray"]), help="Channels of the input.")
-@click.option("--mean", metavar="R,G,B|GRAY", callback=_channels, help="Subtracted after scaling.")
-@click.option("--std", metavar="R,G,B|GRAY", callback=_channels, help="Divided by last.")
-@click.option("--resize", metavar="RULE", help="stretch, 'crop N' or letterbox.")
+@input_size_option
+@color_option("rgb", "bgr", "gray")
+@mean_option
+@std_option
+@resize_option
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the training images.")
 @click.option("--batch-size", type=click.IntRange(min=1), help="Images in one step.")
 @click.option(

@@ -81,7 +81,7 @@ class Decision:
 
 
 # The size of the input is never assumed, and the labels may stay unknown.
-_DEFAULTS = Choice(
+DEFAULTS = Choice(
     color="rgb",
     scale=1 / 255,
     mean=(0.0, 0.0, 0.0),
@@ -101,7 +101,7 @@ def decide(
     facts: Sequence[Facts] = (),
     *,
     classes: int | None = None,
-    assumed: Choice = _DEFAULTS,
+    assumed: Choice = DEFAULTS,
 ) -> Decision:
     """Settle a contract; who stands earlier wins, and the user before all facts.
 
@@ -122,7 +122,7 @@ def decide(
     for fact in facts:
         if fact.certain:
             _refuse_contradiction(user, fact)
-    fallback = Facts(assumed, ASSUMED), Facts(_DEFAULTS, ASSUMED)
+    fallback = Facts(assumed, ASSUMED), Facts(DEFAULTS, ASSUMED)
     voices = (Facts(user, GIVEN), *facts, *fallback)
     _refuse_wrong_labels(user, classes)
     found = {name: _first(name, voices, classes) for name in _FIELDS}

@@ -7,8 +7,9 @@ import os
 # learned 200 to 280 images a second beside one busy process, and 540 to 790 with this.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from edgecnn.nets.factories import Factory, find_factory, short_name
+from edgecnn.nets.factories import Factory, find_factory
 from edgecnn.nets.making import check_net, make_net, parameter_count
+from edgecnn.nets.naming import short_name
 from edgecnn.nets.rebuilding import rebuild
 
 __all__ = [

@@ -13,8 +13,8 @@ from torch import nn
 
 from edgecnn import extras, shelves
 from edgecnn.errors import InputError, ModelError
+from edgecnn.nets.naming import TIMM, TORCHVISION, is_shelf_name
 
-TORCHVISION, TIMM = "torchvision:", "timm:"
 USAGE = (
     "a name on the shelf, FILE.py:factory, package.module:factory, torchvision:NAME or timm:NAME"
 )
@@ -68,25 +68,6 @@ def find_factory(source: str) -> Factory:
         raise
     except InputError as error:
         raise ModelError(error.problem, error.remedy) from error
-
-
-def short_name(source: str) -> str:
-    """Give a short name for a model: that of its factory's file or module, or the package's own.
-
-    >>> [short_name(s) for s in ("lenet", "my/net.py:make", "a.b:Net", "torchvision:resnet18")]
-    ['lenet', 'net', 'b', 'resnet18']
-    >>> short_name("timm:mobilenetv3_small_100.lamb_in1k")
-    'mobilenetv3_small_100'
-    """
-    place, _, factory = source.partition(":")
-    if source.startswith((TORCHVISION, TIMM)):
-        return factory.partition(".")[0]
-    return Path(place).stem if place.endswith(".py") else place.rpartition(".")[2]
-
-
-def is_shelf_name(source: str) -> bool:
-    """Say whether a model's source is written as a name on the shelf."""
-    return source.replace("-", "_").isidentifier()
 
 
 def _own_factory(source: str) -> Factory:

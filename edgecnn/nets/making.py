@@ -92,18 +92,20 @@ def check_net(net: nn.Module, contract: InputContract, source: str) -> None:
     """
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise ModelError(f"{source} has no weights to train.", "Name another model.")
+    pictures = torch.zeros(2, *contract.float_shape)
     for training in (True, False):
-        outputs = try_forward(copy.deepcopy(net).train(training), contract, source)
+        outputs = try_forward(copy.deepcopy(net).train(training), pictures, contract, source)
         _check_outputs(outputs, len(contract.labels), source)
 
 
-def try_forward(net: nn.Module, contract: InputContract, source: str) -> object:
-    """Give what a net answers to two blank pictures.
+def try_forward(
+    net: nn.Module, pictures: torch.Tensor, contract: InputContract, source: str
+) -> object:
+    """Give what a net answers to some pictures.
 
     Raises:
         ModelError: It does not take pictures of this contract.
     """
-    pictures = torch.zeros(2, contract.channels, contract.height, contract.width)
     try:
         with torch.no_grad():
             return net(pictures)

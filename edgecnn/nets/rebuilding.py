@@ -10,8 +10,9 @@ from torch import nn
 from edgecnn import shelves
 from edgecnn.bundle import WEIGHTS, Bundle, ModelRef
 from edgecnn.errors import ModelError
-from edgecnn.nets.factories import Factory, find_factory, is_shelf_name
+from edgecnn.nets.factories import Factory, find_factory
 from edgecnn.nets.making import call, one_line
+from edgecnn.nets.naming import is_shelf_name
 from edgecnn.records import file_sha256
 
 

@@ -1,0 +1,111 @@
+"""Make a bundle of a net that is trained already: PyTorch weights or an ONNX file."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgecnn.cli._contract import contract_options, take_choice
+from edgecnn.cli._options import (
+    data_dir_option,
+    json_option,
+    keep_report,
+    note,
+    print_report,
+    skip_broken_option,
+    test_fraction_option,
+)
+from edgecnn.cli._progress import progress_bar
+
+if TYPE_CHECKING:
+    from edgecnn.importing import ImportReport
+
+
+@click.command()
+@click.argument("file", required=False, type=click.Path(path_type=Path), metavar="[FILE.onnx]")
+@click.option(
+    "--model",
+    metavar="MODEL",
+    help="A PyTorch net: a name on the shelf, FILE.py:factory, package.module:factory, "
+    "torchvision:NAME or timm:NAME.",
+)
+@click.option(
+    "--model-arg",
+    "model_arguments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Argument of the model's factory; may be repeated.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="The net's weights: safetensors or a PyTorch file.  [default: those on the shelf]",
+)
+@click.option(
+    "--weights-key",
+    metavar="KEY",
+    help="Entry of a checkpoint that holds the weights, where there are several.",
+)
+@contract_options
+@click.option(
+    "--data",
+    metavar="SOURCE",
+    help="Labelled images to calibrate and judge it on: a folder, a .npz file, cifar10 or "
+    "synthetic.",
+)
+@data_dir_option
+@test_fraction_option
+@skip_broken_option
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Folder of the bundle.  [default: runs/NAME]",
+)
+@click.option("--force", is_flag=True, help="Replace the bundle that is there.")
+@json_option
+def command(
+    file: Path | None, model_arguments: tuple[str, ...], *, as_json: bool, **options: Any
+) -> None:
+    """Make a bundle of a net that is trained already: PyTorch weights or an ONNX file.
+
+    How pictures become its input is taken from what travels with the model; what was assumed is
+    printed, line by line, as the flags that change it.
+    """
+    from edgecnn.importing import import_model
+    from edgecnn.recipe import parse_arguments
+    from edgecnn.reports import make_report
+
+    choice, arguments = take_choice(options), parse_arguments(model_arguments)
+    with progress_bar() as progress:
+        found = import_model(
+            file,
+            model_arguments=arguments,
+            choice=choice,
+            note=note,
+            progress=progress,
+            **options,
+        )
+    report = make_report("import", found, {found.weights or found.source: found.sha256})
+    keep_report(report, Path(found.bundle))
+    for text in found.notes:
+        note(text)
+    if as_json:
+        print_report(report)
+    else:
+        _print(found)
+
+
+def _print(found: ImportReport) -> None:
+    origin = found.model.source if found.model else found.source
+    outputs = ", ".join(f"{name} {list(shape)}" for name, shape in found.outputs.items())
+    click.echo(f"{origin}: {found.parameters:,} parameters, gives {outputs}.")
+    click.echo("\nPictures become its input like this:\n")
+    for line in found.contract_lines:
+        click.echo(f"  {line}")
+    click.echo(f"\nBundle: {found.bundle}")
+    folder = Path(found.bundle)
+    place = "" if folder.parent == Path("runs") else f" {shlex.quote(found.bundle)}"
+    click.echo(f"Next: edgecnn export{place}{' --quantize' if found.data else ''}")
