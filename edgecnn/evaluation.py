@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle, open_bundle
-from edgecnn.data import Dataset, Split, load_dataset
+from edgecnn.bundle_data import bundle_data as bundle_data
+from edgecnn.data import Dataset, Split
 from edgecnn.errors import DataError, InputError, ModelError
 from edgecnn.predictor import Predictor, load
-from edgecnn.spec import DataRef
 from edgecnn.stats import Interval, tango, wilson
 
 Progress = Callable[[str, float], None]
@@ -140,7 +140,8 @@ def evaluate(
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator; by default the cores that this process may use.
         batch_size: Images in one run; by default what fits into 1 MiB.
-        progress: Called with a variant's name and the share (0 to 1) of its images that are done.
+        progress: Called with what is done, such as a variant's name, and the share (0 to 1) of
+            its images that is behind.
 
     Raises:
         DataError: There is no data, or it does not fit the bundle.
@@ -154,7 +155,10 @@ def evaluate(
     )
     for name in names:
         ready(variant=name).close()  # what cannot run is refused before any data is read
-    loaded = data if isinstance(data, Dataset) else bundle_data(opened, data, data_dir=data_dir)
+    if isinstance(data, Dataset):
+        loaded = data
+    else:
+        loaded = bundle_data(opened, data, data_dir=data_dir, progress=progress)
     images: Split = getattr(loaded, split)
     if not len(images):
         raise DataError(f"The {split} split of {loaded.source} is empty.", "Name other data.")
@@ -179,41 +183,6 @@ def evaluate(
         measured=_digests(opened, names),
         notes=loaded.notes,
     )
-
-
-def bundle_data(
-    bundle: Bundle, source: Path | str | None = None, *, data_dir: Path | None = None
-) -> Dataset:
-    """Load the data of a bundle again, or other data in the form that the bundle takes.
-
-    Classes are matched by their names, in the order of the bundle's labels.
-
-    Args:
-        bundle: What the data is for.
-        source: Other data than the bundle's own.
-        data_dir: Folder for downloaded data; as recorded by default.
-
-    Raises:
-        DataError: The bundle has no data of its own and none was named, or its data changed since
-            the bundle was made, or other data has classes that the bundle does not know.
-    """
-    own = bundle.manifest.data
-    if source is not None:
-        return _fitting(bundle, str(source), data_dir)
-    if own is None:
-        raise DataError(
-            f"{bundle.folder} has no data of its own.",
-            "Name labelled images with --data FOLDER, --data FILE.npz or --data cifar10.",
-        )
-    found = _reload(bundle, own, data_dir)
-    for split, digest in (("train", own.train_sha256), ("test", own.test_sha256)):
-        if getattr(found, split).sha256 != digest:
-            raise DataError(
-                f"The {split} images or labels of {own.source} changed after {bundle.folder} "
-                "was made.",
-                f"Bring them back, or name the data with `--data {own.source}` to use it as it is.",
-            )
-    return found
 
 
 def compare_answers(
@@ -301,46 +270,6 @@ def _class(name: str, row: NDArray[np.int64], index: int) -> ClassAccuracy:
     return ClassAccuracy(name, images, correct, wilson(correct, images) if images else None)
 
 
-def _reload(bundle: Bundle, own: DataRef, data_dir: Path | None) -> Dataset:
-    recorded = Path(own.data_dir) if own.data_dir else None
-    return load_dataset(
-        own.source,
-        bundle.manifest.contract,
-        seed=own.seed,
-        data_dir=data_dir or recorded,
-        test_fraction=own.test_fraction,
-        labels_file=Path(own.labels_file) if own.labels_file else None,
-        skip_broken=own.skip_broken,
-    )
-
-
-def _fitting(bundle: Bundle, source: str, data_dir: Path | None) -> Dataset:
-    own, contract = bundle.manifest.data, bundle.manifest.contract
-    if own and source == own.source:
-        found = _reload(bundle, own, data_dir)
-    else:
-        found = load_dataset(source, contract, data_dir=data_dir)
-    return _by_name(found, contract.labels, bundle.folder) if contract.labels else found
-
-
-def _by_name(data: Dataset, labels: tuple[str, ...], folder: Path) -> Dataset:
-    unknown = [label for label in data.labels if label not in labels]
-    if unknown:
-        raise DataError(
-            f"{data.source} has the classes {_listed(unknown)}, which {folder} does not know; "
-            f"it knows {_listed(labels)}.",
-            "Name data with classes that the model was trained on.",
-        )
-    places = np.array([labels.index(label) for label in data.labels], np.int64)
-    train, test = (Split(each.images, places[each.labels]) for each in (data.train, data.test))
-    return replace(data, labels=labels, train=train, test=test)
-
-
 def _digests(bundle: Bundle, names: Sequence[str]) -> dict[str, str]:
     files = [file for name in names for file in bundle.variant(name).files]
     return {file: bundle.files[file].sha256 for file in files}
-
-
-def _listed(labels: Sequence[str]) -> str:
-    shown = ", ".join(labels[:5])
-    return f"{shown} and {len(labels) - 5} more" if len(labels) > 5 else shown
