@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 
+from edgecnn.agreement.files import plain_trial
 from edgecnn.agreement.gates import Gate, Limits, check, judge, judge_all
 from edgecnn.agreement.metrics import Agreement, compare, image_errors
-from edgecnn.agreement.pairs import (
-    Pair,
-    Trial,
-    bundle_trial,
-    file_trial,
-    random_trial,
-    variant_trial,
-)
-from edgecnn.agreement.sides import Engine
+from edgecnn.agreement.pairs import Pair, Trial, bundle_trial, file_trial, variant_trial
+from edgecnn.agreement.sides import Engine, engines
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.disk import write_atomically
 from edgecnn.errors import InputError
 from edgecnn.golden import make_npz
+from edgecnn.plain import Request, existing_file, is_file_name
 from edgecnn.predictor import holds_scores
 from edgecnn.spec import InputContract, Verdict
+
+_ON_GOLDEN = "A bundle is compared on its golden vectors."
 
 
 @dataclass(frozen=True)
@@ -82,12 +78,14 @@ class ParityReport:
     """What was compared, and whether it agrees.
 
     Attributes:
-        inputs: `golden vectors`, or `random inputs` where there are none.
-        seed: Seed of random inputs; None for golden vectors.
+        inputs: `golden vectors`; of plain files `random inputs`, `no inputs` or the name of the
+            user's file.
+        seed: Seed of random inputs; None for others.
         images: How many inputs there were.
         comparisons: One for each pair and output.
         measured: SHA-256 of every file that was measured, by name.
         verdict: The worst of the comparisons' verdicts, with its reasons.
+        notes: What should be known of the comparison, in whole sentences.
     """
 
     inputs: str
@@ -96,6 +94,7 @@ class ParityReport:
     comparisons: tuple[Comparison, ...]
     measured: dict[str, str]
     verdict: Verdict
+    notes: tuple[str, ...] = ()
 
 
 def parity(
@@ -111,6 +110,8 @@ def parity(
     rtol: float | None = None,
     worst: int = 3,
     seed: int = 0,
+    inputs: Path | str | None = None,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
     save_outputs: Path | str | None = None,
 ) -> ParityReport:
     """Say whether models answer the same.
@@ -118,7 +119,7 @@ def parity(
     A bundle's variants are held against its golden vectors, and each against what it answered
     itself when it was made; with several runtimes or providers also against the first of them.
     With `against`, they are held against another variant, bundle or ONNX file on the same images.
-    Two plain ONNX files, or one on several runtimes, are compared on random inputs.
+    Two plain ONNX files, or one on several runtimes, are compared on inputs as they are.
 
     Args:
         model: A bundle, its folder, or an ONNX file.
@@ -134,25 +135,30 @@ def parity(
         rtol: As above.
         worst: How many of the worst images to list for each comparison.
         seed: Seed of random inputs.
+        inputs: For plain files: an npz file with an array for each input; random ones by default.
+        input_shapes: For plain files: shapes of inputs with open sizes, by name.
         save_outputs: Where to write inputs and all outputs, as an npz file.
 
     Raises:
         InputError: Something cannot be compared, or a bundle or file cannot be used.
         UnavailableError: A runtime or provider is not to be had here.
+        RuntimeCrashed: An engine crashed on a plain file.
     """
     given = _given_limits(atol, rtol)
-    engines = _engines(runtime, provider, threads, batch_size)
-    trial = _trial(_model(model), variants, against, engines, seed)
+    places = engines(runtime, provider, threads, batch_size)
+    request = Request(None if inputs is None else Path(inputs), input_shapes or {}, seed)
+    trial = _trial(_model(model), variants, against, places, request, derive=given is None)
     if save_outputs is not None:
         write_atomically(Path(save_outputs), make_npz(trial.arrays))
     comparisons = tuple(judge_pair(pair, given, trial.contract, worst) for pair in trial.pairs)
     return ParityReport(
         trial.inputs,
-        seed if trial.contract is None else None,
+        trial.seed,
         trial.images,
         comparisons,
         trial.measured,
         judge_all([comparison.verdict for comparison in comparisons]),
+        trial.notes,
     )
 
 
@@ -161,18 +167,17 @@ def _trial(
     variants: Sequence[str] | None,
     against: Bundle | Path | str | None,
     engines: Sequence[Engine],
-    seed: int,
+    request: Request,
+    *,
+    derive: bool,
 ) -> Trial:
     if isinstance(model, Bundle):
-        if against is None:
-            return bundle_trial(model, variants, engines)
-        named = against in [variant.name for variant in model.manifest.variants]
-        other = str(against) if named else _model(against)
-        return variant_trial(model, variants, engines, other)
+        return _bundle_trial(model, variants, against, engines, request)
     if variants:
         raise InputError(f"{model} is a file and has no variants.", "Leave --variant out.")
     second = None if against is None else _model(against)
     if isinstance(second, Bundle):
+        request.refuse_for(_ON_GOLDEN)
         return file_trial(model, second, engines)
     if second is None and len(engines) == 1:
         raise InputError(
@@ -180,30 +185,29 @@ def _trial(
             f"Name another file or a bundle, or use `edgecnn parity {model} "
             "--runtime ort,reference`.",
         )
-    return random_trial(model, second, engines, seed)
+    paths = [path for path in (model, second) if path]
+    return plain_trial(paths, engines, request, derive=derive)
+
+
+def _bundle_trial(
+    bundle: Bundle,
+    variants: Sequence[str] | None,
+    against: Bundle | Path | str | None,
+    engines: Sequence[Engine],
+    request: Request,
+) -> Trial:
+    request.refuse_for(_ON_GOLDEN)
+    if against is None:
+        return bundle_trial(bundle, variants, engines)
+    named = against in [variant.name for variant in bundle.manifest.variants]
+    return variant_trial(bundle, variants, engines, str(against) if named else _model(against))
 
 
 def _model(model: Bundle | Path | str) -> Bundle | Path:
     if isinstance(model, Bundle):
         return model
     path = Path(model)
-    if path.is_file():
-        return path
-    if path.suffix == ".onnx":
-        raise InputError(f"There is no file {path}.", "Check the path.")
-    return open_bundle(path)
-
-
-def _engines(
-    runtime: str | Sequence[str],
-    provider: str | Sequence[str] | None,
-    threads: int | None,
-    batch_size: int | None,
-) -> tuple[Engine, ...]:
-    runtimes = (runtime,) if isinstance(runtime, str) else tuple(runtime)
-    providers: Sequence[str | None]
-    providers = (provider,) if provider is None or isinstance(provider, str) else tuple(provider)
-    return tuple(Engine(*pair, threads, batch_size) for pair in product(runtimes, providers))
+    return existing_file(path) if is_file_name(path) else open_bundle(path)
 
 
 def _given_limits(atol: float | None, rtol: float | None) -> Limits | None:
@@ -230,6 +234,10 @@ def judge_pair(
     gates = check(given or pair.limits, agreement, outputs, pair.expected)
     which = f"'{pair.output}' of {side.name}" if len(side.outputs) > 1 else side.name
     name = f"{which} on {side.runtime}/{side.provider} against {pair.against}"
+    verdict = judge(name, gates)
+    if pair.doubt and verdict.outcome == "fail" and not given and not agreement.not_finite:
+        reasons = tuple(f"{reason.rstrip('.')}; but {pair.doubt}." for reason in verdict.reasons)
+        verdict = Verdict("inconclusive", reasons)
     return Comparison(
         side.name,
         side.runtime,
@@ -239,7 +247,7 @@ def judge_pair(
         agreement,
         gates,
         _worst(pair, contract if decisions else None, worst),
-        judge(name, gates),
+        verdict,
     )
 
 

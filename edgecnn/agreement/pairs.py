@@ -11,18 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.agreement.gates import Limits, golden_limits, own_limits, pair_limits
-from edgecnn.agreement.sides import (
-    Engine,
-    Side,
-    file_side,
-    input_side,
-    random_inputs,
-    rounding_atol,
-    variant_side,
-)
+from edgecnn.agreement.sides import Engine, Side, file_side, variant_side
 from edgecnn.bundle import GOLDEN, Bundle
 from edgecnn.errors import InputError
 from edgecnn.golden import Golden, expected, golden
+from edgecnn.plain import PlainFile, open_files
 from edgecnn.spec import InputContract, Tolerance
 
 Outputs = dict[str, NDArray[Any]]
@@ -38,6 +31,7 @@ class Pair:
         output: Name of the output.
         expected: What it should be, [N, ...].
         limits: How near it must be.
+        doubt: Why a gate that is not met would not be a failure; empty where it is one.
     """
 
     side: Side
@@ -45,6 +39,7 @@ class Pair:
     output: str
     expected: NDArray[Any]
     limits: Limits
+    doubt: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +47,15 @@ class Trial:
     """Everything that was run, ready to be judged.
 
     Attributes:
-        inputs: `golden vectors`, with `(stand-in images)` where they are; or `random inputs`.
+        inputs: `golden vectors`, with `(stand-in images)` where they are; of plain files `random
+            inputs`, `no inputs` or the name of the user's file.
         images: How many inputs there were.
         pairs: What is held against what.
         arrays: Inputs and all outputs, by name.
         measured: SHA-256 of every file, by name.
         contract: Names the classes; None for plain files.
+        seed: Seed of random inputs; None for others.
+        notes: What should be known of the comparison, in whole sentences.
     """
 
     inputs: str
@@ -66,6 +64,8 @@ class Trial:
     arrays: Outputs
     measured: dict[str, str]
     contract: InputContract | None
+    seed: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def bundle_trial(bundle: Bundle, names: Sequence[str] | None, engines: Sequence[Engine]) -> Trial:
@@ -104,12 +104,13 @@ def variant_trial(
             f"{bundle.folder} has only the variant '{other}', so nothing is left to compare.",
             "Leave --against out to hold it against the golden vectors.",
         )
+    against = open_files([other])[0] if isinstance(other, Path) else other
     sides, pairs = [], []
     for name in names:
         for engine in engines:
             side = variant_side(bundle, name, engine, vectors.images)
-            reference = _reference(bundle, other, name, engine, vectors)
-            label = reference.name if isinstance(other, str) else str(_place(other))
+            reference = _reference(bundle, against, name, engine, vectors)
+            label = str(against.folder) if isinstance(against, Bundle) else reference.name
             pairs += [
                 Pair(
                     side,
@@ -118,7 +119,7 @@ def variant_trial(
                     reference.outputs[their],
                     pair_limits(side.tolerance(name), reference.tolerance(their)),
                 )
-                for name, their in _names(side, label, reference.outputs)
+                for name, their in matched_outputs(side, label, reference.outputs)
             ]
             sides += [side, reference]
     return _golden_trial(bundle, vectors, sides, pairs)
@@ -130,7 +131,8 @@ def file_trial(path: Path, bundle: Bundle, engines: Sequence[Engine]) -> Trial:
     contract = bundle.manifest.contract
     first = next(iter(bundle.manifest.variants), None)
     tolerances = {} if first is None else first.tolerances
-    sides = [file_side(str(path), contract, engine, vectors.images) for engine in engines]
+    (file,) = open_files([path])
+    sides = [file_side(file, contract, engine, vectors.images) for engine in engines]
     pairs = [
         Pair(
             side,
@@ -140,37 +142,9 @@ def file_trial(path: Path, bundle: Bundle, engines: Sequence[Engine]) -> Trial:
             golden_limits(tolerances.get(their, Tolerance())),
         )
         for side in sides
-        for name, their in _names(side, "golden", vectors.outputs)
+        for name, their in matched_outputs(side, "golden", vectors.outputs)
     ]
     return _golden_trial(bundle, vectors, sides, pairs)
-
-
-def random_trial(first: Path, second: Path | None, engines: Sequence[Engine], seed: int) -> Trial:
-    """Hold one file against another, or one engine against the first, on random inputs."""
-    inputs = random_inputs(str(first), engines[0], seed)
-    sides = [input_side(str(first), engine, inputs) for engine in engines]
-    atols = list(rounding_atol(str(first), inputs).values())
-    pairs, others = [], []
-    for side in sides[1:]:
-        label = f"{sides[0].runtime}/{sides[0].provider}"
-        pairs += _within(side, label, sides[0].outputs, [2 * atol for atol in atols])
-    if second is not None:
-        others = [input_side(str(second), engine, inputs) for engine in engines]
-        theirs = rounding_atol(str(second), inputs).values()
-        sums = [a + b for a, b in zip(atols, theirs, strict=False)]
-        for side, other in zip(sides, others, strict=True):
-            pairs += _within(side, other.name, other.outputs, sums)
-    arrays = {f"input.{name}": value for name, value in inputs.items()}
-    count = max((len(value) for value in inputs.values() if value.ndim), default=1)
-    everything = [*sides, *others]
-    return Trial(
-        "random inputs",
-        count,
-        tuple(pairs),
-        arrays | _named(everything),
-        {file: digest for side in everything for file, digest in side.measured.items()},
-        None,
-    )
 
 
 def _all(bundle: Bundle) -> tuple[str, ...]:
@@ -178,7 +152,7 @@ def _all(bundle: Bundle) -> tuple[str, ...]:
 
 
 def _against_golden(side: Side, vectors: Golden) -> Iterator[Pair]:
-    for name, their in _names(side, "golden", vectors.outputs):
+    for name, their in matched_outputs(side, "golden", vectors.outputs):
         limits = golden_limits(side.tolerance(name))
         yield Pair(side, "golden", name, vectors.outputs[their], limits)
 
@@ -188,25 +162,25 @@ def _against_own(bundle: Bundle, side: Side) -> Iterator[Pair]:
         return
     own = expected(bundle, side.variant)
     same = (side.runtime, side.provider) == (own.runtime, own.provider)
-    for name, their in _names(side, "own golden", own.outputs):
+    for name, their in matched_outputs(side, "own golden", own.outputs):
         limits = own_limits(side.tolerance(name), same_engine=same)
         yield Pair(side, "own golden", name, own.outputs[their], limits)
 
 
 def _against_engine(side: Side, first: Side) -> Iterator[Pair]:
     label = f"{first.runtime}/{first.provider}"
-    for name, their in _names(side, label, first.outputs):
+    for name, their in matched_outputs(side, label, first.outputs):
         limits = own_limits(side.tolerance(name), same_engine=False)
         yield Pair(side, label, name, first.outputs[their], limits)
 
 
 def _reference(
-    bundle: Bundle, other: Bundle | Path | str, name: str, engine: Engine, vectors: Golden
+    bundle: Bundle, other: Bundle | PlainFile | str, name: str, engine: Engine, vectors: Golden
 ) -> Side:
     if isinstance(other, str):
         return variant_side(bundle, other, engine, vectors.images)
-    if isinstance(other, Path):
-        return file_side(str(other), bundle.manifest.contract, engine, vectors.images)
+    if isinstance(other, PlainFile):
+        return file_side(other, bundle.manifest.contract, engine, vectors.images)
     ours, theirs = bundle.manifest.contract, other.manifest.contract
     if ours.pixel_shape != theirs.pixel_shape:
         raise InputError(
@@ -220,20 +194,12 @@ def _size(contract: InputContract) -> str:
     return f"{contract.width}x{contract.height} {contract.color}"
 
 
-def _place(other: Bundle | Path) -> Path:
-    return other.folder if isinstance(other, Bundle) else other
+def matched_outputs(side: Side, label: str, others: Outputs) -> list[tuple[str, str]]:
+    """Pair a side's outputs with others: by name, or in their order where the names differ.
 
-
-def _within(side: Side, label: str, others: Outputs, atols: list[float]) -> list[Pair]:
-    matched = _names(side, label, others)
-    limits = [Limits(atol=atol) for atol in atols] or [Limits()] * len(matched)
-    return [
-        Pair(side, label, name, others[their], limit)
-        for (name, their), limit in zip(matched, limits, strict=True)
-    ]
-
-
-def _names(side: Side, label: str, others: Outputs) -> list[tuple[str, str]]:
+    Raises:
+        InputError: One has more than the other.
+    """
     ours, theirs = list(side.outputs), list(others)
     if set(ours) == set(theirs):
         return [(name, name) for name in ours]
@@ -257,13 +223,14 @@ def _golden_trial(
         vectors.what,
         len(vectors.images),
         tuple(pairs),
-        arrays | _named(sides),
+        arrays | named_arrays(sides),
         measured,
         bundle.manifest.contract,
     )
 
 
-def _named(sides: Sequence[Side]) -> Outputs:
+def named_arrays(sides: Sequence[Side]) -> Outputs:
+    """Give every output of some sides, for a file."""
     return {
         f"{side.name}.{side.runtime}.{side.provider}.{name}": np.asarray(value)
         for side in sides

@@ -13,6 +13,8 @@ from edgecnn.cli._options import (
     keep_report,
     names,
     not_empty,
+    note,
+    plain_options,
     print_report,
     stop_unless_passed,
     threads_option,
@@ -25,8 +27,13 @@ if TYPE_CHECKING:
 
 _REMEDIES = {
     "fail": "Make it anew with `edgecnn export`, or allow this much with --atol and --rtol.",
-    "inconclusive": "Give --atol or --rtol; for two files they are derived from float64 where the "
-    "reference runtime is installed: `pip install 'edgecnn[onnx]'`.",
+    "inconclusive": "Say what is near enough with --atol or --rtol.",
+}
+_FILE_REMEDIES = {
+    "fail": "Look at what made them, or allow this much with --atol and --rtol; --save-outputs "
+    "keeps every value.",
+    "inconclusive": "Say what is near enough with --atol or --rtol, or give real inputs with "
+    "--inputs FILE.npz.",
 }
 
 
@@ -67,6 +74,7 @@ _REMEDIES = {
     metavar="FILE.npz",
     help="Write inputs and all outputs to a file.",
 )
+@plain_options
 @json_option
 def command(
     model: Path | None,
@@ -83,7 +91,7 @@ def command(
 
     MODEL is a bundle, by default the newest: its variants are held against its golden vectors. Or
     it is an ONNX file. OTHER is a bundle or an ONNX file to compare with; two files are compared on
-    random inputs. A gate that fails ends with exit code 1.
+    random inputs, unless you give others. A gate that fails ends with exit code 1.
     """
     from edgecnn.agreement import parity
     from edgecnn.reports import make_report
@@ -106,7 +114,11 @@ def command(
         print_report(report)
     else:
         _print(found)
-    stop_unless_passed(found.verdict, _REMEDIES.get(found.verdict.outcome, ""))
+    for text in found.notes:
+        note(text)
+    golden = found.inputs.startswith("golden")
+    remedies = _REMEDIES if golden else _FILE_REMEDIES
+    stop_unless_passed(found.verdict, remedies.get(found.verdict.outcome, ""))
 
 
 def _bundle(model: Path | None) -> Bundle | None:
@@ -116,16 +128,24 @@ def _bundle(model: Path | None) -> Bundle | None:
 def _print(found: ParityReport) -> None:
     from edgecnn.cli._show import table
 
-    inputs = found.inputs if found.seed is None else f"{found.inputs} (seed {found.seed})"
     columns = ["", "against", "max abs", "mean", "cosine", "SQNR dB", "top-1", ""]
     rows = [_row(found, comparison) for comparison in found.comparisons]
-    table(f"Parity on {found.images} {inputs}", columns, rows)
+    table(_title(found), columns, rows)
     worst = [row for comparison in found.comparisons for row in _worst(found, comparison)]
     if worst:
         columns = ["Worst images", "against", "image", "error", "output", "expected", "answer"]
         table("", columns, worst)
     if found.verdict.outcome == "pass":
         click.echo("Every comparison is within its tolerance.")
+
+
+def _title(found: ParityReport) -> str:
+    if found.inputs == "no inputs":
+        return "Parity of files that take no inputs"
+    if found.seed is not None:
+        return f"Parity on {found.images} {found.inputs} (seed {found.seed})"
+    of = "" if found.inputs.startswith("golden") else "of "
+    return f"Parity on {found.images} {of}{found.inputs}"
 
 
 def _row(found: ParityReport, comparison: Comparison) -> list[str]:

@@ -5,7 +5,7 @@ foreign file in and names it, `inputs` makes or reads what it is run on, `feedin
 """
 
 from edgecnn.plain.feeding import batch_of, batches, feeds, gather, matching
-from edgecnn.plain.files import PlainFile, is_file_name, open_files
+from edgecnn.plain.files import PlainFile, existing_file, is_file_name, open_files
 from edgecnn.plain.inputs import NO_INPUTS, RANDOM, Inputs, Request, make_inputs, parse_shapes
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Request",
     "batch_of",
     "batches",
+    "existing_file",
     "feeds",
     "gather",
     "is_file_name",

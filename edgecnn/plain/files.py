@@ -20,6 +20,10 @@ from edgecnn.spec import Precision, TensorSpec, Variant
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+# At batch 1 the gate's own budget holds. In a larger batch each sample more may take so much: four
+# times what the largest of torchvision's nets take.
+_SAMPLE_BYTES = LIVE_BYTES // 4
+
 _INTEGER = {
     "ConvInteger",
     "DynamicQuantizeLinear",
@@ -52,7 +56,7 @@ class PlainFile:
 
     def memory_for(self, samples: int) -> int:
         """Give the bytes that a session may take if its runs hold so many samples."""
-        return self.memory + (samples - 1) * LIVE_BYTES
+        return self.memory + (samples - 1) * _SAMPLE_BYTES
 
     def __str__(self) -> str:
         return self.name
@@ -72,7 +76,7 @@ def open_files(paths: Sequence[Path | str]) -> tuple[PlainFile, ...]:
         ModelError: The gate refuses it.
         UnavailableError: onnx is not installed.
     """
-    found = [_existing(Path(path)) for path in paths]
+    found = [existing_file(Path(path)) for path in paths]
     places = Counter(path.resolve() for path in found)
     for path in found:
         if places[path.resolve()] > 1:
@@ -80,7 +84,12 @@ def open_files(paths: Sequence[Path | str]) -> tuple[PlainFile, ...]:
     return tuple(map(_open, found, _names(found)))
 
 
-def _existing(path: Path) -> Path:
+def existing_file(path: Path) -> Path:
+    """Give the path of a file that is there.
+
+    Raises:
+        InputError: There is no such file.
+    """
     if path.is_dir():
         raise InputError(f"{path} is a folder.", "Name the ONNX file itself.")
     if not path.is_file():

@@ -113,7 +113,7 @@ def test_a_disk_that_takes_no_report(make_bundle: MakeBundle, type_command: Type
         (["nowhere"], 2, "nowhere does not exist."),
         (["nowhere.onnx"], 2, "There is no file nowhere.onnx."),
         (["{bundle}/fp32.onnx"], 2, "There is nothing to compare"),
-        (["{bundle}/manifest.json", "--runtime", "ort,reference"], 2, "refuses"),
+        (["{bundle}/manifest.json", "--runtime", "ort,reference"], 2, "is no ONNX file"),
     ],
 )
 def test_errors_say_what_and_end_rightly(

@@ -1,0 +1,188 @@
+"""Plain files: held against each other, or against themselves on another engine.
+
+They have no golden vectors and no tolerances. How far two answers may lie apart is worked out from
+the graphs themselves, with the reference runtime in float32 and in float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecnn.agreement.gates import Limits, own_limits, pair_limits
+from edgecnn.agreement.metrics import derived_atol, sqnr_db
+from edgecnn.agreement.pairs import Pair, Trial, matched_outputs, named_arrays
+from edgecnn.agreement.sides import Engine, Side
+from edgecnn.errors import InputError, ModelError, RuntimeCrashed
+from edgecnn.plain import (
+    RANDOM,
+    Inputs,
+    PlainFile,
+    Request,
+    feeds,
+    gather,
+    make_inputs,
+    matching,
+    open_files,
+)
+from edgecnn.spec import Tolerance
+from edgecnn.worker import Worker
+
+# Noise of a tenth of the amplitude: int8 that is well calibrated stays below, on what it was
+# calibrated for.
+QUANTIZED_SQNR_DB = 20.0
+# Where rounding tips a quantized value over, engines differ by whole steps. How often is seen
+# between float32 and float64; twice the noise is allowed, and where none was seen, this.
+_TIPPED_SQNR_DB = 30.0
+_TIPPED_MARGIN_DB = 6.0
+
+_UNCALIBRATED = "the inputs are random, and it was calibrated for others"
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """One file, what each engine answers, and how far that may be off."""
+
+    file: PlainFile
+    sides: list[Side]
+    rounding: Mapping[str, Tolerance]
+    notes: tuple[str, ...]
+
+    @property
+    def quantized(self) -> bool:
+        return self.file.variant.precision == "int8"
+
+
+def plain_trial(
+    paths: Sequence[Path], engines: Sequence[Engine], request: Request, *, derive: bool = True
+) -> Trial:
+    """Hold one file against another, and each engine against the first, on the same inputs.
+
+    Args:
+        paths: One file or two.
+        engines: What runs them.
+        request: What the user said of the inputs.
+        derive: Work out how far answers may lie apart; that runs the reference runtime twice.
+
+    Raises:
+        InputError: The files take other inputs, or an input cannot be made.
+        ModelError: The gate or an engine refuses a file.
+        RuntimeCrashed: An engine crashed on one.
+    """
+    files = open_files(paths)
+    inputs = make_inputs(files[0], request)
+    quantized = any(file.variant.precision == "int8" for file in files)
+    derive = derive and (len(engines) > 1 or not quantized)
+    rows = [_row(file, inputs, engines, derive=derive) for file in files]
+    pairs = [pair for row in rows for pair in _between_engines(row)]
+    if len(rows) > 1:
+        doubt = _UNCALIBRATED if quantized and inputs.what == RANDOM else ""
+        pairs += _between_files(rows[0], rows[1], doubt)
+    full = [pair for pair in pairs if pair.expected.size]
+    sides = [side for row in rows for side in row.sides]
+    arrays = {f"input.{name}": value for name, value in inputs.arrays.items()}
+    return Trial(
+        inputs.what,
+        inputs.samples,
+        tuple(full),
+        arrays | named_arrays(sides),
+        {name: digest for row in rows for name, digest in row.file.measured.items()},
+        None,
+        inputs.seed,
+        tuple(_notes(rows, pairs)),
+    )
+
+
+def _row(file: PlainFile, inputs: Inputs, engines: Sequence[Engine], *, derive: bool) -> _Row:
+    sides = [_side(file, inputs, engine) for engine in engines]
+    rounding, notes = {}, [matching(inputs, file)]
+    if derive:
+        try:
+            rounding = _rounding(file, inputs)
+        except (ModelError, RuntimeCrashed) as error:
+            notes.append(f"No tolerance can be derived for {file}: {error.problem}")
+    return _Row(file, sides, rounding, tuple(filter(None, notes)))
+
+
+def _side(file: PlainFile, inputs: Inputs, engine: Engine) -> Side:
+    runs = feeds(inputs, file, engine.batch_size)
+    samples = -(-inputs.samples // len(runs))
+    guarded = replace(engine, apart=True, memory_limit=file.memory_for(samples))
+    with guarded.open(file.variant) as session:
+        outputs = gather([session.run(run) for run in runs], file)
+        name, measured = file.name, file.measured
+        return Side(name, session.runtime, session.provider, outputs, file.variant, measured)
+
+
+def _rounding(file: PlainFile, inputs: Inputs) -> dict[str, Tolerance]:
+    """Give how far each output may be off by rounding, whatever the engine under test does."""
+    runs = feeds(inputs, file)
+    with Worker(memory_limit=file.memory_for(inputs.samples)) as worker:
+
+        def answers(precision: str) -> dict[str, NDArray[Any]]:
+            how = {"precision": precision}
+            worker.open(file.variant, runtime="reference", options=how)
+            return gather([worker.outputs(run) for run in runs], file)
+
+        rounded, exact = answers("declared"), answers("float64")
+    judge = _tipped if file.variant.precision == "int8" else _rounded
+    return {
+        name: judge(rounded[name], value.astype(np.float64))
+        for name, value in exact.items()
+        if value.size and rounded[name].shape == value.shape
+    }
+
+
+def _rounded(outputs: NDArray[Any], exact: NDArray[np.float64]) -> Tolerance:
+    return Tolerance(atol=derived_atol(outputs, exact))
+
+
+def _tipped(outputs: NDArray[Any], exact: NDArray[np.float64]) -> Tolerance:
+    return Tolerance(sqnr_db=min(_TIPPED_SQNR_DB, sqnr_db(outputs, exact) - _TIPPED_MARGIN_DB))
+
+
+def _between_engines(row: _Row) -> Iterator[Pair]:
+    first = row.sides[0]
+    for side in row.sides[1:]:
+        label = f"{first.runtime}/{first.provider}"
+        for name, value in first.outputs.items():
+            limits = own_limits(row.rounding.get(name, Tolerance()), same_engine=False)
+            yield _pair(side, label, name, value, limits)
+
+
+def _between_files(row: _Row, other: _Row, doubt: str) -> Iterator[Pair]:
+    quantized = row.quantized or other.quantized
+    for side, against in zip(row.sides, other.sides, strict=True):
+        for name, their in matched_outputs(side, against.name, against.outputs):
+            limits = Limits(sqnr_db=QUANTIZED_SQNR_DB)
+            if not quantized:
+                limits = pair_limits(
+                    row.rounding.get(name, Tolerance()), other.rounding.get(their, Tolerance())
+                )
+            yield _pair(side, against.name, name, against.outputs[their], limits, doubt)
+
+
+def _pair(
+    side: Side, label: str, name: str, expected: NDArray[Any], limits: Limits, doubt: str = ""
+) -> Pair:
+    found = side.outputs[name]
+    if found.shape != expected.shape:
+        raise InputError(
+            f"Output '{name}' of {side.name} has the shape {list(found.shape)}, and that of "
+            f"{label} {list(expected.shape)}.",
+            "Compare models with the same outputs; where only the batch differs, with "
+            "`--batch-size 1`.",
+        )
+    return Pair(side, label, name, expected, limits, doubt)
+
+
+def _notes(rows: Sequence[_Row], pairs: Sequence[Pair]) -> Iterator[str]:
+    for row in rows:
+        yield from row.notes
+    for name in dict.fromkeys(pair.output for pair in pairs if not pair.expected.size):
+        yield f"Output '{name}' is empty on these inputs, so it is not compared."
