@@ -16,7 +16,7 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,19 +106,18 @@ def read(
     raise DataError(f"{name} is not an image that can be read: {reason}.", remedy)
 
 
-def read_piped(file: IO[bytes], max_pixels: int, head: bytes = b"") -> bytes:
-    """Read the rest of a stream that is one picture, if it ends.
+def read_piped(read: Callable[[int], bytes], max_pixels: int) -> bytes:
+    """Read a stream that is one picture, if it ends.
 
     Args:
-        file: Where it comes from.
+        read: Gives as many bytes as it is asked for, fewer at the end.
         max_pixels: The most pixels that the picture may have.
-        head: What was already read of it.
 
     Raises:
         DataError: It is larger than any such picture.
     """
     most = 8 * max_pixels + (16 << 20)  # four channels of 16 bits, not packed, and its metadata
-    content = head + file.read(most)
+    content = read(most)
     if len(content) >= most:
         raise DataError(f"It is larger than any picture of {max_pixels:,} pixels.", "Give a file.")
     return content
@@ -145,7 +144,7 @@ def _opened(source: Path | bytes, max_pixels: int) -> Iterator[IO[bytes]]:
         if stat.S_ISREG(kind):
             yield file  # read as far as needed: a file with many frames may be large
         elif stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
-            yield io.BytesIO(read_piped(file, max_pixels))
+            yield io.BytesIO(read_piped(file.read, max_pixels))
         else:
             raise DataError("It is a device, which may have no end.", "Give a file.")
 

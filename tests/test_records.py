@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -90,3 +91,28 @@ def test_numbers_share_a_line_and_strings_stay_as_they_are() -> None:
     text = records.to_json(Outer("a", 1.0, free=free))
     assert b'"n": [1, -2.5, 1e300],\n' in text
     assert records.from_json(Outer, text, where="x").free == free
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_list_may_be_written_as_it_comes(count: int) -> None:
+    items = [{"name": "a\nb", "values": [1, 2.5], "empty": []} for _ in range(count)]
+    body: dict[str, object] = {"before": [], "empty": {}, "items": []}
+    asked: list[int] = []
+
+    def one_by_one() -> Iterator[object]:
+        for number, item in enumerate(items):
+            asked.append(number)
+            yield item
+
+    written: list[bytes] = []
+    for piece in records.stream_json({"kind": "x", "body": body}, one_by_one()):
+        assert len(asked) == len(written) or len(written) == count + 1
+        written.append(piece)
+    assert b"".join(written) == records.to_json({"kind": "x", "body": {**body, "items": items}})
+
+
+def test_a_record_on_one_line() -> None:
+    assert (
+        records.to_json_line({"a": "x\ny", "b": [float("nan"), 1]})
+        == b'{"a":"x\\ny","b":[null,1]}\n'
+    )

@@ -22,9 +22,7 @@ from edgecnn.cli._options import (
 )
 
 if TYPE_CHECKING:
-    from io import BufferedReader
-
-    from edgecnn.prediction import Found, Predictions
+    from edgecnn.prediction import Found, Predictions, Stdin
 
 
 @click.command()
@@ -79,7 +77,7 @@ def command(
     if as_json and as_lines:
         raise click.UsageError("--json and --jsonl are two forms of the same; choose one.")
     form = _print_json if as_json else _print_lines if as_lines else _print_table
-    stdin = None if sys.stdin is None else cast("BufferedReader", sys.stdin.buffer)
+    stdin = None if sys.stdin is None else cast("Stdin", sys.stdin.buffer)
     with _warnings_as_notes():
         found = predict(find_bundle(bundle), images, stdin=stdin, note=note, **options)
         counts = {"pictures": 0, "broken": 0}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgecnn.prediction.sources import display, find_pictures
+from edgecnn.prediction.sources import Stdin, display, find_pictures
 from edgecnn.prediction.stream import Found, Predictions, predict, to_plain
 
-__all__ = ["Found", "Predictions", "display", "find_pictures", "predict", "to_plain"]
+__all__ = ["Found", "Predictions", "Stdin", "display", "find_pictures", "predict", "to_plain"]

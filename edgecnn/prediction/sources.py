@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import glob
-import io
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from edgecnn.errors import DataError, InputError
 from edgecnn.images import MAX_PIXELS, SUFFIXES, read_piped
@@ -24,6 +24,22 @@ _PICTURE = re.compile(
     rb"|RIFF.{4}WEBP|P[1-6]\s+(#[^\n]*\n\s*)*\d+\s+\d+\s",
     re.S,
 )
+
+
+class Stdin(Protocol):
+    """What is needed of `sys.stdin.buffer`, or of any `io.BufferedReader`."""
+
+    def peek(self, size: int, /) -> bytes:
+        """Give what is there without taking it."""
+        ...
+
+    def read(self, size: int, /) -> bytes:
+        """Take so many bytes, or all there are until the end."""
+        ...
+
+    def read1(self, size: int, /) -> bytes:
+        """Take what is there."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +60,7 @@ class Source:
 def find_pictures(
     places: Iterable[str],
     *,
-    stdin: io.BufferedReader | None = None,
+    stdin: Stdin | None = None,
     max_pixels: int = MAX_PIXELS,
     note: Note = lambda text: None,
 ) -> Iterator[Source]:
@@ -123,11 +139,11 @@ def _walk(folder: str, above: frozenset[str], others: list[str]) -> Iterator[Sou
             others.append(name)
 
 
-def _from_stdin(stdin: io.BufferedReader, max_pixels: int, note: Note) -> Iterator[Source]:
+def _from_stdin(stdin: Stdin, max_pixels: int, note: Note) -> Iterator[Source]:
     head = stdin.peek(64)
     if _PICTURE.match(head):
         try:
-            yield Source(STDIN, read_piped(stdin, max_pixels))
+            yield Source(STDIN, read_piped(stdin.read, max_pixels))
         except DataError as error:
             yield Source(STDIN, b"", error.problem)
         return
@@ -137,7 +153,7 @@ def _from_stdin(stdin: io.BufferedReader, max_pixels: int, note: Note) -> Iterat
             yield from _from_place(place, note)
 
 
-def _split(stdin: io.BufferedReader, end: bytes) -> Iterator[bytes]:
+def _split(stdin: Stdin, end: bytes) -> Iterator[bytes]:
     rest = b""
     while piece := stdin.read1(1 << 16):  # what is there, so that a slow writer is kept up with
         *whole, rest = (rest + piece).split(end)

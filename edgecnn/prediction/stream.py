@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from edgecnn import images as pictures
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.errors import DataError, InputError
 from edgecnn.machine import allowed_cores
-from edgecnn.prediction.sources import STDIN, Note, Source, display, find_pictures
+from edgecnn.prediction.sources import STDIN, Note, Source, Stdin, display, find_pictures
 from edgecnn.predictor import Answer, Prediction, Predictor, load
 from edgecnn.spec import InputContract
 
@@ -80,7 +79,7 @@ def predict(
     threads: int | None = None,
     batch_size: int | None = None,
     max_pixels: int = pictures.MAX_PIXELS,
-    stdin: io.BufferedReader | None = None,
+    stdin: Stdin | None = None,
     note: Note = lambda text: None,
 ) -> Predictions:
     """Say what is seen in pictures: any number, with memory for a few.
