@@ -64,6 +64,12 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder of the bundle.  [default: runs/NAME]",
 )
+@click.option(
+    "--detective/--no-detective",
+    default=True,
+    show_default=True,
+    help="With --data, try the usual other ways to prepare pictures, and say if one is better.",
+)
 @click.option("--force", is_flag=True, help="Replace the bundle that is there.")
 @json_option
 def command(
@@ -84,7 +90,6 @@ def command(
             file,
             model_arguments=arguments,
             choice=choice,
-            note=note,
             progress=progress,
             **options,
         )
@@ -105,7 +110,15 @@ def _print(found: ImportReport) -> None:
     click.echo("\nPictures become its input like this:\n")
     for line in found.contract_lines:
         click.echo(f"  {line}")
+    if found.detection:
+        click.echo(f"\n{found.detection.sentence}")
     click.echo(f"\nBundle: {found.bundle}")
     folder = Path(found.bundle)
     place = "" if folder.parent == Path("runs") else f" {shlex.quote(found.bundle)}"
-    click.echo(f"Next: edgecnn export{place}{' --quantize' if found.data else ''}")
+    click.echo(f"Next: edgecnn {_next(found)}{place}")
+
+
+def _next(found: ImportReport) -> str:
+    if found.model is None:
+        return "quantize" if found.data and "fp32" in found.variants else "parity"
+    return "export --quantize" if found.data else "export"

@@ -110,9 +110,11 @@ def _live() -> Iterator[Tell]:
         task = progress.add_task("Loading data", total=None, facts="")
 
         def tell(event: Event) -> None:
-            from edgecnn.training.report import Step
+            from edgecnn.training.report import Reading, Step
 
-            if isinstance(event, Step):
+            if isinstance(event, Reading):
+                progress.update(task, description=event.what, total=1.0, completed=event.share)
+            elif isinstance(event, Step):
                 progress.update(
                     task,
                     description=f"Epoch {event.epoch}/{event.epochs}",

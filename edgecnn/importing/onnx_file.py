@@ -51,7 +51,6 @@ if TYPE_CHECKING:
     from edgecnn.graph.summary import GraphSummary
 
 Progress = Callable[[str, float], None]
-Note = Callable[[str], None]
 
 # Enough to see whether outputs depend on the picture, and whether their rows sum to 1.
 _LOOKED_AT = 4
@@ -111,7 +110,6 @@ def import_onnx(
     *,
     source: DataSource | None = None,
     force: bool = False,
-    note: Note,
     progress: Progress,
 ) -> ImportReport:
     """Make a bundle of an ONNX file that takes float pictures.
@@ -126,7 +124,6 @@ def import_onnx(
         folder: Where the bundle goes.
         source: Labelled images that the bundle is judged on; without them golden images are drawn.
         force: Replace the bundle that is there.
-        note: Called with sentences that people should read.
         progress: Called with what is done and the share (0 to 1) that is behind.
 
     Raises:
@@ -142,8 +139,6 @@ def import_onnx(
     file = _read(path, choice)
     progress("Settling the input contract", 0.1)
     known = _settle(file, choice, source, progress)
-    for line in known.decision.lines:
-        note(line)
     progress("Computing golden outputs in float64", 0.3)
     core, truth, notes = _true_core(file, known)
     progress("Proving it at several batch sizes", 0.7)
@@ -151,10 +146,7 @@ def import_onnx(
     settled = settle_batch(core.model, file.image.batch, small, truth)
     progress("Writing the bundle", 0.95)
     made = _Made(core, truth, settled, (*notes, *settled.notes))
-    report = _write(file, known, made, folder, force=force)
-    for text in report.notes:
-        note(text)
-    return report
+    return _write(file, known, made, folder, force=force)
 
 
 def _read(path: Path, choice: Choice) -> _File:

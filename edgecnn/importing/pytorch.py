@@ -139,7 +139,7 @@ def _try_out(fitted: FittedNet, file: Path, choice: Choice) -> Imported:
     noise = torch.randn(_TRIED, *draft.float_shape, generator=torch.Generator().manual_seed(0))
     answer = try_forward(fitted.net, noise, draft, source)
     scores = _scores(answer, draft, source)
-    classes = scores.shape[1] if scores.ndim == 2 else None
+    classes = scores.shape[1] if scores.ndim == 2 and choice.output_kind != "other" else None
     facts = (*_kind(scores), *fitted.facts)
     decision = decide(choice, facts, classes=classes, assumed=assumed_input())
     outputs = named_outputs(answer, decision.contract)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from edgecnn.bundle import ModelRef
+from edgecnn.importing.detective import Detection
 from edgecnn.spec import DataRef, InputContract
 
 
@@ -26,6 +27,8 @@ class ImportReport:
         notes: What was unwrapped, filled in, changed or left out.
         data: The data that the bundle is judged on; None without any.
         variants: The variants that the bundle has already.
+        detection: What the detective found; None without labelled data, or where the outputs are
+            no scores.
     """
 
     bundle: str
@@ -40,4 +43,5 @@ class ImportReport:
     contract_lines: tuple[str, ...]
     notes: tuple[str, ...] = ()
     data: DataRef | None = None
-    variants: tuple[str, ...] = field(default=())
+    variants: tuple[str, ...] = ()
+    detection: Detection | None = None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from importlib import import_module
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,17 +14,19 @@ from edgecnn.bundle import WEIGHTS
 from edgecnn.data import Dataset
 from edgecnn.errors import InputError
 from edgecnn.importing.contract import Choice, merged
+from edgecnn.importing.detective import detect, onnx_scorer
 from edgecnn.importing.fields import read_contract
 from edgecnn.importing.labelled import DataSource
+from edgecnn.importing.onnx_file import import_onnx
 from edgecnn.importing.report import ImportReport
 from edgecnn.machine import this_machine
 from edgecnn.records import file_sha256
 
 if TYPE_CHECKING:
     from edgecnn.importing.pytorch import Imported
+    from edgecnn.importing.scorers import Score
 
 Progress = Callable[[str, float], None]
-Note = Callable[[str], None]
 
 
 def import_model(
@@ -43,7 +44,7 @@ def import_model(
     skip_broken: bool = False,
     output: Path | str | None = None,
     force: bool = False,
-    note: Note | None = None,
+    detective: bool = True,
     progress: Progress | None = None,
 ) -> ImportReport:
     """Make a bundle of a net that is trained already: PyTorch weights, or an ONNX file.
@@ -64,7 +65,7 @@ def import_model(
         skip_broken: Leave broken images out instead of stopping.
         output: The bundle's folder; `runs/NAME` by default.
         force: Replace the bundle that is there.
-        note: Called with sentences that people should read.
+        detective: With data, try other input contracts and say if one suits the net better.
         progress: Called with what is done and the share (0 to 1) that is behind.
 
     Raises:
@@ -81,41 +82,44 @@ def import_model(
     folder = Path(output) if output else Path("runs") / _name(file, model)
     _refuse_unwanted(folder, force=force)
     source = DataSource(str(data), data_dir, test_fraction, skip_broken) if data else None
-    tell = _Listeners(note or _ignore, progress or _ignore)
+    tell = progress or _ignore
+    detect_in = source if detective else None
     if file is not None:
-        return _import_onnx(Path(file), given, source, folder, force=force, tell=tell)
+        reading = _part(tell, 0.0, 0.6)
+        report = import_onnx(
+            Path(file), given, folder, source=source, force=force, progress=reading
+        )
+        return _investigate(report, lambda: onnx_scorer(Path(file)), detect_in, tell)
     from edgecnn.importing.pytorch import import_net, with_data
+    from edgecnn.importing.scorers import torch_scorer
 
-    tell.progress("Reading the weights", 0.0)
+    tell("Reading the weights", 0.0)
     place = Path(weights) if weights else None
     imported = import_net(str(model), model_arguments or {}, place, given, weights_key=weights_key)
-    tell.progress("Reading the data", 0.3)
-    imported, dataset = with_data(imported, given, source, tell.progress)
-    tell.progress("Writing the bundle", 0.9)
-    return _write(imported, dataset, folder, force=force)
+    imported, dataset = with_data(imported, given, source, _part(tell, 0.2, 0.6))
+    report = _write(imported, dataset, folder, force=force)
+    return _investigate(report, lambda: torch_scorer(imported.net), detect_in, tell)
 
 
-@dataclass(frozen=True)
-class _Listeners:
-    note: Note
-    progress: Progress
-
-
-def _import_onnx(
-    path: Path,
-    choice: Choice,
+def _investigate(
+    report: ImportReport,
+    scorer: Callable[[], Score],
     source: DataSource | None,
-    folder: Path,
-    *,
-    force: bool,
-    tell: _Listeners,
+    tell: Progress,
 ) -> ImportReport:
-    import_onnx = import_module("edgecnn.importing.onnx_file").import_onnx
-    report = import_onnx(
-        path, choice, source, folder, force=force, note=tell.note, progress=tell.progress
+    """Let the detective look whether another contract would suit the net better."""
+    if source is None or report.contract.output_kind == "other":
+        return report
+    detection = detect(
+        scorer(),
+        report.contract,
+        source.source,
+        data_dir=source.data_dir,
+        test_fraction=source.test_fraction,
+        skip_broken=source.skip_broken,
+        progress=_part(tell, 0.6, 1.0),
     )
-    assert isinstance(report, ImportReport)
-    return report
+    return replace(report, detection=detection)
 
 
 def _write(
@@ -123,7 +127,7 @@ def _write(
 ) -> ImportReport:
     from safetensors.torch import save
 
-    from edgecnn.nets import parameter_count
+    from edgecnn.nets import parameter_count, plain_state
 
     contract = imported.decision.contract
     digest = file_sha256(imported.weights)
@@ -135,7 +139,7 @@ def _write(
         data=data,
         environment=_environment(imported.weights, digest),
     )
-    content = save(imported.net.state_dict())
+    content = save(plain_state(imported.net))
     bundles.create(folder, manifest, {WEIGHTS: content}, force=force)
     return ImportReport(
         bundle=str(folder),
@@ -183,7 +187,11 @@ def _refuse_unwanted(folder: Path, *, force: bool) -> None:
         bundles.refuse_foreign(folder)
 
 
-def _ignore(*_: object) -> None:
+def _part(tell: Progress, start: float, end: float) -> Progress:
+    return lambda what, share: tell(what, start + (end - start) * share)
+
+
+def _ignore(what: str, share: float) -> None:
     pass
 
 

@@ -13,6 +13,7 @@ import torch
 
 from edgecnn.errors import ModelError
 from edgecnn.importing.checkpoint import TORCH_LOAD, Checkpoint, Stranger, read_checkpoint, rescue
+from edgecnn.nets.making import plain
 
 State = dict[str, torch.Tensor]
 
@@ -122,7 +123,7 @@ def to_float32(weights: Weights) -> Weights:
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             kind = str(tensor.dtype).removeprefix("torch.")
             kinds[kind] = kinds.get(kind, 0) + 1
-        state[name] = _plain(tensor)
+        state[name] = plain(tensor)
     _refuse_infinite(weights.path, state)
     notes = [f"{count} tensors were {kind} and are float32 now." for kind, count in kinds.items()]
     return Weights(weights.path, state, (*weights.notes, *notes), weights.settings)
@@ -132,12 +133,6 @@ def listed(names: Sequence[str], most: int = _NAMED) -> str:
     """List names, the first of them if they are many."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
-
-
-def _plain(tensor: torch.Tensor) -> torch.Tensor:
-    # A copy: safetensors takes neither shared memory nor strides.
-    plain = tensor.detach().contiguous().clone()
-    return plain.float() if plain.is_floating_point() else plain
 
 
 def _refuse_infinite(path: Path, state: State) -> None:

@@ -8,7 +8,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from edgecnn.nets.factories import Factory, find_factory
-from edgecnn.nets.making import check_net, make_net, parameter_count
+from edgecnn.nets.making import check_net, make_net, parameter_count, plain_state
 from edgecnn.nets.naming import short_name
 from edgecnn.nets.rebuilding import rebuild
 
@@ -18,6 +18,7 @@ __all__ = [
     "find_factory",
     "make_net",
     "parameter_count",
+    "plain_state",
     "rebuild",
     "short_name",
 ]

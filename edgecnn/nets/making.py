@@ -122,6 +122,17 @@ def parameter_count(net: nn.Module) -> int:
     return sum(weights.numel() for weights in net.parameters() if weights.requires_grad)
 
 
+def plain_state(net: nn.Module) -> dict[str, torch.Tensor]:
+    """Give a net's state as safetensors takes it: on the CPU, in float32, each memory its own."""
+    return {name: plain(tensor) for name, tensor in net.state_dict().items()}
+
+
+def plain(tensor: torch.Tensor) -> torch.Tensor:
+    """Copy a tensor to the CPU without strides, floating point as float32."""
+    copied = tensor.detach().cpu().contiguous().clone()
+    return copied.float() if copied.is_floating_point() else copied
+
+
 def one_line(error: BaseException) -> str:
     """Give an error's text on one line, without its full stop."""
     return " ".join(str(error).split()).rstrip(".") or "no reason given"

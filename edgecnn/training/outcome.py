@@ -14,7 +14,7 @@ from edgecnn.bundle import WEIGHTS, Bundle
 from edgecnn.data import Dataset
 from edgecnn.errors import ModelError
 from edgecnn.machine import this_machine
-from edgecnn.nets import parameter_count
+from edgecnn.nets import parameter_count, plain_state
 from edgecnn.recipe import Recipe
 from edgecnn.spec import InputContract, Verdict
 from edgecnn.stats import wilson
@@ -58,7 +58,7 @@ def write_bundle(job: Job, run: Run, origin: Origin, *, force: bool) -> Bundle:
     """
     from safetensors.torch import save
 
-    weights = {name: _plain(tensor) for name, tensor in run.net.state_dict().items()}
+    weights = plain_state(run.net)
     broken = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise ModelError(
@@ -139,12 +139,6 @@ def _verdict(accuracy: float, required: float | None, data: str) -> Verdict | No
         "requires."
     )
     return Verdict("pass" if reached else "fail", (reason,))
-
-
-def _plain(tensor: torch.Tensor) -> torch.Tensor:
-    # A copy: safetensors takes neither shared memory nor strides.
-    plain = tensor.detach().cpu().contiguous().clone()
-    return plain.float() if plain.is_floating_point() else plain
 
 
 def _environment(job: Job) -> dict[str, str]:
