@@ -97,7 +97,7 @@ class Bundle:
             raise BundleError(f"{self.folder} has no file '{file}'.", "Export the bundle first.")
         content = disk.read_file(self.folder, file)
         if content is None or sha256(content) != record.sha256:
-            self._refuse_changed()
+            self.refuse_changed()
             raise self._damaged(file, missing=content is None)
         return content
 
@@ -120,6 +120,19 @@ class Bundle:
             if variant.parent.file in ancestor.files:
                 self.refuse_stale(ancestor)
 
+    def refuse_changed(self) -> None:
+        """Refuse to go on with a bundle whose manifest was replaced since it was opened.
+
+        Raises:
+            BundleError: It was.
+        """
+        now = stated_digest(disk.read_file(self.folder, MANIFEST) or b"")
+        if now not in (None, self.manifest.digest):
+            raise BundleError(
+                f"{self.folder} was changed by another process while it was being read.",
+                "Run the command again.",
+            )
+
     def parent(self, file: str) -> Parent:
         """Name a file of this bundle as a variant's parent."""
         return Parent(file, self.files[file].sha256)
@@ -127,14 +140,6 @@ class Bundle:
     def _verified(self, file: str) -> Path:
         self.read(file)
         return disk.place(self.folder, file)
-
-    def _refuse_changed(self) -> None:
-        now = stated_digest(disk.read_file(self.folder, MANIFEST) or b"")
-        if now not in (None, self.manifest.digest):
-            raise BundleError(
-                f"{self.folder} was changed by another process while it was being read.",
-                "Run the command again.",
-            )
 
     def _damaged(self, file: str, *, missing: bool) -> BundleError:
         what = "is missing" if missing else "is not the file that was written (its SHA-256 differs)"

@@ -8,8 +8,10 @@ a crash finishes it before it begins.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,7 +19,8 @@ from pathlib import Path
 
 from edgecnn.errors import BundleError, InputError
 
-_STAGING, _COMMIT, _LOCK = ".staging", ".commit", ".lock"
+COMMIT = ".commit"
+_STAGING, _LOCK = ".staging", ".lock"
 
 
 def read_file(folder: Path, name: str) -> bytes | None:
@@ -26,9 +29,9 @@ def read_file(folder: Path, name: str) -> bytes | None:
     Raises:
         BundleError: It is there and cannot be read.
     """
-    for path in (folder / _COMMIT / name, folder / name):
+    for path in (folder / COMMIT / name, folder / name):
         try:
-            return path.read_bytes()
+            return _read(path)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             continue
         except OSError as error:
@@ -41,7 +44,7 @@ def read_file(folder: Path, name: str) -> bytes | None:
 
 def place(folder: Path, name: str) -> Path:
     """Give the path at which a file of a folder now lies."""
-    staged = folder / _COMMIT / name
+    staged = folder / COMMIT / name
     return staged if staged.is_file() else folder / name
 
 
@@ -96,7 +99,7 @@ def commit(folder: Path, files: Mapping[str, bytes], *, last: str) -> None:
         staging.mkdir()
         try:
             _write_all(staging, files)
-            staging.rename(folder / _COMMIT)
+            staging.rename(folder / COMMIT)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
         finish_commit(folder, last=last)
@@ -104,7 +107,7 @@ def commit(folder: Path, files: Mapping[str, bytes], *, last: str) -> None:
 
 def finish_commit(folder: Path, *, last: str) -> None:
     """Finish a commit that a crash left; nothing happens where there is none."""
-    pending = folder / _COMMIT
+    pending = folder / COMMIT
     if not pending.is_dir():
         return
     _sync(folder)
@@ -166,6 +169,13 @@ def disk_errors(target: Path) -> Iterator[None]:
             f"{target} could not be written: {error.strerror or error}.",
             "Free some space or choose another place with --output; nothing was changed.",
         ) from error
+
+
+def _read(path: Path) -> bytes:
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # reading a pipe or a device may never end
+        raise OSError(errno.EINVAL, "it is no ordinary file")
+    return path.read_bytes()
 
 
 def _holder(path: Path) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.conftest import MakeBundle, TypeCommand
 
 READERS = ("parity", "eval", "bench")
-COMMANDS = ("export", "quantize", *READERS, "inspect")
+COMMANDS = ("export", "quantize", *READERS, "inspect", "verify")
 
 
 def remove(bundle: Bundle) -> None:

@@ -1,0 +1,216 @@
+"""`edgecnn verify`, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+from pathlib import Path
+
+from edgecnn.agreement import Golden, golden
+from edgecnn.agreement.gates import judge_all
+from edgecnn.agreement.judgement import judge_pair
+from edgecnn.agreement.pairs import Pair, golden_pairs
+from edgecnn.agreement.sides import Engine, Side, engines, variant_side
+from edgecnn.bundle import GOLDEN, Bundle, open_bundle
+from edgecnn.errors import BundleError, InputError, ModelError, RuntimeCrashed, UnavailableError
+from edgecnn.predictor import scores_output
+from edgecnn.runtime import load_runtime
+from edgecnn.spec import InputContract, Variant
+from edgecnn.verification.files import check_files, needed_files, notes
+from edgecnn.verification.report import (
+    COPY,
+    FileCheck,
+    Outcome,
+    VariantCheck,
+    VerifyReport,
+    judge,
+)
+
+Progress = Callable[[str, float], None]
+
+
+def verify(
+    bundle: Bundle | Path | str,
+    variants: Sequence[str] | None = None,
+    *,
+    runtime: str | Sequence[str] = "ort",
+    provider: str | Sequence[str] | None = None,
+    threads: int | None = None,
+    batch_size: int | None = None,
+    run: bool = True,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Check a bundle's files, its lineage, and what it answers on this machine.
+
+    Every file is held against its digest, every variant against what it was made from. Then each
+    variant is run on the golden images, in a process of its own, and held to its tolerances:
+    against the float64 outputs, and against what it answered itself when it was made.
+
+    Args:
+        bundle: A bundle or its folder; its manifest is read anew.
+        variants: Variants to check, with the files that they need; all of the bundle by default.
+        runtime: One runtime or several, by name or path.
+        provider: One provider or several; each runtime is run on each.
+        threads: Threads within an operator; by default the cores that this process may use.
+        batch_size: Images in one run; by default what fits into 1 MiB.
+        run: Run the golden vectors; without it no runtime is needed.
+        progress: Called with what is done and the share (0 to 1) that is behind.
+
+    Raises:
+        BundleError: There is no such bundle or variant, its manifest is damaged, or another process
+            changes it meanwhile.
+        InputError: There is no such runtime.
+    """
+    where: tuple[Engine | None, ...] = (None,)
+    if run:
+        where = engines(runtime, provider, threads, batch_size, apart=True)
+    for engine in filter(None, where):
+        load_runtime(engine.runtime)
+    opened = open_bundle(bundle.folder if isinstance(bundle, Bundle) else bundle)
+    chosen = tuple(opened.variant(name) for name in variants or ()) or opened.manifest.variants
+    tell = progress or _ignore
+    files = tuple(check_files(opened, needed_files(opened, chosen, whole=not variants), tell))
+    damaged = {file.name for file in files if file.problem}
+    if damaged:
+        opened.refuse_changed()
+    vectors, contradictions = _vectors(opened, damaged)
+    checks = tuple(_check_variants(opened, chosen, where, vectors, damaged, tell))
+    ran = vectors if run and chosen else None
+    return VerifyReport(
+        bundle=str(opened.folder),
+        digest=opened.manifest.digest,
+        inputs=ran.what if ran else "",
+        images=len(ran.images) if ran else 0,
+        files=files,
+        contradictions=contradictions,
+        variants=checks,
+        notes=tuple(_notes(opened, files, variants)),
+        measured={file.name: file.sha256 for file in files if file.sha256},
+        verdict=judge(files, contradictions, checks),
+    )
+
+
+def _notes(
+    bundle: Bundle, files: Sequence[FileCheck], variants: Sequence[str] | None
+) -> Iterator[str]:
+    if variants:
+        yield f"Only the files of {', '.join(variants)} and the golden vectors were checked."
+    yield from notes(bundle, files)
+
+
+def _vectors(bundle: Bundle, damaged: set[str]) -> tuple[Golden | None, tuple[str, ...]]:
+    if GOLDEN not in bundle.files or GOLDEN in damaged:
+        return None, ()
+    try:
+        vectors = golden(bundle)
+    except BundleError as error:
+        return None, (error.problem,)
+    return vectors, tuple(f"{bundle.folder}: {text}" for text in _contradictions(bundle, vectors))
+
+
+def _contradictions(bundle: Bundle, vectors: Golden) -> Iterator[str]:
+    import numpy as np
+
+    contract, names = bundle.manifest.contract, list(vectors.outputs)
+    for name, output in vectors.outputs.items():
+        if not np.isfinite(output).all():
+            yield f"The golden output '{name}' holds NaN or infinity."
+    for variant in bundle.manifest.variants:
+        for name in sorted(variant.tolerances.keys() - names):
+            yield f"'{variant.name}' has a tolerance for '{name}', which is no golden output."
+    classes = len(contract.labels)
+    if classes and not -1 <= vectors.labels.min() <= vectors.labels.max() < classes:
+        yield f"The golden labels go beyond the {classes} classes of the contract."
+    try:
+        scores = vectors.outputs[scores_output(contract, names)]
+    except ModelError:
+        yield f"The contract names the output '{contract.output}', which is no golden output."
+        return
+    if classes and contract.output_kind != "other" and scores.shape[1:] != (classes,):
+        shape = list(scores.shape[1:])
+        yield f"The contract names {classes} classes, but the golden outputs are {shape} per image."
+
+
+def _check_variants(
+    bundle: Bundle,
+    chosen: Sequence[Variant],
+    where: Sequence[Engine | None],
+    vectors: Golden | None,
+    damaged: set[str],
+    tell: Progress,
+) -> Iterator[VariantCheck]:
+    if not chosen and where != (None,):
+        text = f"{bundle.folder} has no variant yet, so nothing was run."
+        remedy = f"Make one with `edgecnn export {bundle.folder}`."
+        yield VariantCheck("", "", "", "not run", (), text, remedy)
+    pairs = list(product(chosen, where))
+    for done, (variant, engine) in enumerate(pairs):
+        tell(f"Running {variant.name}", 0.5 + 0.5 * done / len(pairs))
+        yield _check_variant(bundle, variant, engine, vectors, damaged)
+
+
+def _check_variant(
+    bundle: Bundle,
+    variant: Variant,
+    engine: Engine | None,
+    vectors: Golden | None,
+    damaged: set[str],
+) -> VariantCheck:
+    name, runtime = variant.name, engine.runtime if engine else ""
+    for file in (*variant.files, variant.golden):
+        if file in damaged:
+            text = f"'{name}' was not run: {file} is not what was written."
+            return VariantCheck(name, runtime, "", "damaged", (), text, COPY)
+    try:
+        bundle.refuse_stale(variant)
+    except BundleError as error:
+        return VariantCheck(name, runtime, "", "stale", (), error.problem, error.remedy)
+    if engine is None:
+        return VariantCheck(name, "", "", "not run")
+    if vectors is None:
+        text = f"'{name}' was not run, for there are no golden vectors that can be used."
+        return VariantCheck(name, runtime, "", "not run", (), text, COPY)
+    return _run_variant(bundle, name, engine, vectors)
+
+
+def _run_variant(bundle: Bundle, name: str, engine: Engine, vectors: Golden) -> VariantCheck:
+    try:
+        side = variant_side(bundle, name, engine, vectors.images)
+        pairs = list(golden_pairs(bundle, side, vectors))
+    except UnavailableError as error:
+        what = (error.problem, error.remedy, error.requirements)
+        return VariantCheck(name, engine.runtime, "", "unavailable", (), *what)
+    except (RuntimeCrashed, InputError) as error:
+        bundle.refuse_changed()
+        text = f"'{name}': {error.problem}"
+        return VariantCheck(name, engine.runtime, "", _outcome(error), (), text, error.remedy)
+    return _judge_variant(side, pairs, bundle.manifest.contract)
+
+
+def _judge_variant(side: Side, pairs: Sequence[Pair], contract: InputContract) -> VariantCheck:
+    where = (side.name, side.runtime, side.provider)
+    try:
+        found = tuple(judge_pair(pair, None, contract, worst=1) for pair in pairs)
+    except InputError as error:  # outputs of other shapes
+        text = f"'{side.name}': {error.problem}"
+        return VariantCheck(*where, "fail", (), text, _REMEDIES["fail"])
+    verdict = judge_all([each.verdict for each in found])
+    text, remedy = "\n".join(verdict.reasons), _REMEDIES[verdict.outcome]
+    return VariantCheck(*where, verdict.outcome, found, text, remedy)
+
+
+def _outcome(error: RuntimeCrashed | InputError) -> Outcome:
+    if isinstance(error, RuntimeCrashed):
+        return "crashed"
+    return "damaged" if isinstance(error, BundleError) else "refused"
+
+
+_REMEDIES = {
+    "pass": "",
+    "fail": "Look with `edgecnn parity`; try another --runtime, and do not rely on this machine.",
+    "inconclusive": "Make the variant anew with `edgecnn export`.",
+}
+
+
+def _ignore(what: str, share: float) -> None:
+    pass
