@@ -81,7 +81,8 @@ def _carry(net: str, place: Path, tell: Tell) -> DemoRow:
     agreed = parity(place, threads=_THREADS).verdict
     measured = bench(place, threads=_THREADS).comparisons
     latency = measured[0] if measured else None
-    verdict = judge(quantized.paired, latency, None, quantized.work) if latency else _unmeasured()
+    loss = quantized.paired or quantized.agreement
+    verdict = judge(loss, latency, None, quantized.work) if latency else _unmeasured()
     tell(f"{net}: {verdict.reasons[0]}")
     return DemoRow(net, str(place), quantized, agreed, latency, verdict)
 

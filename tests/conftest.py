@@ -67,11 +67,17 @@ class TinyNet:
 
     def exact(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Compute the logits in float64, from the textbook's sums."""
+        means = self.maps(images).mean(axis=(2, 3))
+        logits: NDArray[np.float64] = means @ self.matrix.T.astype("f8")
+        return logits + self.bias
+
+    def maps(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Compute what comes out of the ReLU in float64, [N, filters, 6, 6]."""
         pixels = (images / 255 - CONTRACT.mean) / np.array(CONTRACT.std)
         windows = np.lib.stride_tricks.sliding_window_view(pixels, (3, 3), axis=(1, 2))
-        maps = np.maximum(np.einsum("nyxcij,fcij->nfyx", windows, self.filters.astype("f8")), 0)
-        logits: NDArray[np.float64] = maps.mean(axis=(2, 3)) @ self.matrix.T.astype("f8")
-        return logits + self.bias
+        sums = np.einsum("nyxcij,fcij->nfyx", windows, self.filters.astype("f8"))
+        maps: NDArray[np.float64] = np.maximum(sums, 0)
+        return maps
 
     def onnx(
         self, precision: str = "fp32", *, preprocessing: bool = True, batch: int | str = "N"

@@ -40,7 +40,9 @@ def bundle_images(bundle: Bundle) -> Images:
         BundleError: The golden vectors are damaged.
     """
     if GOLDEN in bundle.files:
-        return Images(golden(bundle).images, "golden images")
+        found = golden(bundle)
+        what = "golden images, which are stand-ins" if found.stand_in else "golden images"
+        return Images(found.images, what)
     import numpy as np
 
     shape = (_MOST_BATCHES, *bundle.manifest.contract.pixel_shape)

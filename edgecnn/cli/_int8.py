@@ -40,26 +40,21 @@ def print_int8(report: QuantizeReport) -> None:
     """Print fp32 beside int8, and whether int8 is worth having."""
     from rich.markup import escape
 
-    from edgecnn.cli._show import microseconds, percent, size, table
+    from edgecnn.cli._show import microseconds, size, table
 
-    fp32, int8, paired = report.fp32, report.int8, report.paired
-    interval = [f"{percent(s.accuracy.low)} to {percent(s.accuracy.high)}" for s in (fp32, int8)]
-    latency = report.latency
+    fp32, int8, latency = report.fp32, report.int8, report.latency
     rows = [
-        ("accuracy", percent(fp32.accuracy.estimate), percent(int8.accuracy.estimate)),
-        ("  95 % interval", *interval),
-        ("same answer as fp32", "", percent(paired.same)),
+        *(_accuracy(report) or _agreement(report)),
         ("size", size(fp32.size), size(int8.size)),
         ("  ratio", "", f"{int8.size / fp32.size:.2f}"),
         ("latency", microseconds(fp32.median_seconds), microseconds(int8.median_seconds)),
         ("  ratio", "", _ratio(latency)),
         ("  noise floor", "", f"{100 * latency.noise_floor:.1f} %"),
     ]
-    table(
-        f"fp32 and int8 on {report.test_images:,} test images of {escape(report.data)}",
-        ("", escape(fp32.variant), escape(int8.variant)),
-        rows,
-    )
+    images = f"{report.test_images:,} test images of {escape(report.data)}"
+    if report.paired is None:
+        images = "golden images" if not report.stand_in else "golden (stand-in) images"
+    table(f"fp32 and int8 on {images}", ("", escape(fp32.variant), escape(int8.variant)), rows)
     if report.bit_exact:
         click.echo(f"Every CPU gives the same answers with {int8.variant}, bit for bit.")
     # Its outcome is of int8's worth; "fail" beside exit code 0 would look like a gate.
@@ -72,6 +67,29 @@ def stop_at_gate(report: QuantizeReport) -> None:
         stop_unless_passed(
             report.gate, f"Keep {report.fp32.variant}, allow a larger --max-drop, or test on more."
         )
+
+
+def _accuracy(report: QuantizeReport) -> list[tuple[str, str, str]]:
+    from edgecnn.cli._show import percent
+
+    fp32, int8 = report.fp32.accuracy, report.int8.accuracy
+    if fp32 is None or int8 is None or report.paired is None:
+        return []
+    first, second = (f"{percent(each.low)} to {percent(each.high)}" for each in (fp32, int8))
+    return [
+        ("accuracy", percent(fp32.estimate), percent(int8.estimate)),
+        ("  95 % interval", first, second),
+        ("same answer as fp32", "", percent(report.paired.same)),
+    ]
+
+
+def _agreement(report: QuantizeReport) -> list[tuple[str, str, str]]:
+    from rich.markup import escape
+
+    return [
+        (f"SQNR of {escape(name)}", "", f"{found.sqnr_db:.1f} dB")
+        for name, found in report.agreement.items()
+    ]
 
 
 def _ratio(latency: LatencyComparison) -> str:

@@ -54,6 +54,10 @@ def _row(row: DemoRow) -> list[str]:
     from edgecnn.cli._show import percent
 
     fp32, int8, paired = row.quantized.fp32, row.quantized.int8, row.quantized.paired
+    # The shapes are classes, so every part has an accuracy.
+    assert fp32.accuracy is not None
+    assert int8.accuracy is not None
+    assert paired is not None
     ratio = f"{row.latency.ratio:.2f} x fp32" if row.latency else "not measured"
     return [
         row.net,

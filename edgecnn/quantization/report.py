@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edgecnn.agreement import Agreement
 from edgecnn.benchmark import LatencyComparison
 from edgecnn.evaluation import PairedAccuracy
 from edgecnn.quantization.verdict import Work
@@ -17,15 +18,15 @@ class Side:
 
     Attributes:
         variant: Its name.
-        correct: Test images that it recognised.
-        accuracy: Their share (0 to 1) with Wilson's 95 % interval.
+        correct: Test images that it recognised; None where outputs are no classes.
+        accuracy: Their share (0 to 1) with Wilson's 95 % interval; None likewise.
         size: Size of its file in bytes.
         median_seconds: Median latency at batch 1, or at the variant's own fixed batch.
     """
 
     variant: str
-    correct: int
-    accuracy: Interval
+    correct: int | None
+    accuracy: Interval | None
     size: int
     median_seconds: float
 
@@ -44,7 +45,10 @@ class QuantizeReport:
         test_images: Images of the test split that both were measured on.
         fp32: The variant it was made from.
         int8: The new variant.
-        paired: Both on the same images: what was lost, and how often they agree.
+        paired: Both on the same images: what was lost, and how often they agree; None where
+            outputs are no classes.
+        agreement: How far each output of int8, by its name, lies from the golden one.
+        stand_in: The golden images are stand-ins, not from the data that the net is made for.
         latency: Both in turn, each in a process of its own.
         work: What ONNX Runtime does for one image.
         largest_pair_sum: Largest sum of two products of a layer; above 32,767 AVX2 saturates.
@@ -64,7 +68,9 @@ class QuantizeReport:
     test_images: int
     fp32: Side
     int8: Side
-    paired: PairedAccuracy
+    paired: PairedAccuracy | None
+    agreement: dict[str, Agreement]
+    stand_in: bool
     latency: LatencyComparison
     work: Work
     largest_pair_sum: int

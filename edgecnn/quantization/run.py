@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecnn import extras
-from edgecnn.agreement import quantized_tolerance
-from edgecnn.benchmark import LatencyComparison, compare_latency
 from edgecnn.bundle import Bundle, extend, open_bundle
 from edgecnn.data import Dataset, by_content
 from edgecnn.disk import temporary_file
-from edgecnn.errors import InputError, ModelError
-from edgecnn.evaluation import bundle_data, compare_answers
-from edgecnn.golden import Golden, golden, make_expected
-from edgecnn.predictor import Predictor, holds_scores
+from edgecnn.errors import InputError
+from edgecnn.evaluation import bundle_data
+from edgecnn.golden import golden, make_expected
+from edgecnn.quantization.measuring import Job, answer, measure_latency, report_on
 from edgecnn.quantization.qdq import SCHEME, quantize_core
-from edgecnn.quantization.report import QuantizeReport, Side
-from edgecnn.quantization.safety import LARGEST_INT16, AsItRuns, as_it_runs, largest_pair_sums
-from edgecnn.quantization.verdict import Work, judge, judge_drop, points
-from edgecnn.records import sha256
-from edgecnn.runtime import check_available, open_session
-from edgecnn.spec import Tolerance, Variant
-from edgecnn.stats import smallest_provable_drop, wilson
+from edgecnn.quantization.report import QuantizeReport
+from edgecnn.quantization.verdict import points
+from edgecnn.runtime import check_available
+from edgecnn.spec import Variant
+from edgecnn.stats import smallest_provable_drop
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,25 +31,6 @@ Progress = Callable[[str, float], None]
 
 CALIBRATION_SAMPLES = 512
 LATENCY_SECONDS = 3.0
-
-
-@dataclass(frozen=True)
-class _Job:
-    bundle: Bundle
-    source: Variant
-    dataset: Dataset
-    vectors: Golden
-    calibration_images: int
-    max_drop: float | None
-    threads: int | None
-    seconds: float
-    tell: Progress
-
-
-@dataclass(frozen=True)
-class _Answers:
-    labels: NDArray[np.int64]
-    golden_outputs: dict[str, NDArray[np.float32]]
 
 
 def quantize(
@@ -103,17 +80,25 @@ def quantize(
     extras.require("`edgecnn quantize`", "onnx", "onnx_ir")
     check_available("ort", "cpu")
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    source = opened.locate(variant)
+    source = _source(opened, variant)
     _refuse_quantized(source)
+    classes = opened.manifest.contract.output_kind != "other"
+    if max_drop is not None and not classes:
+        raise InputError(
+            f"The outputs of {opened.folder} are not classes, so there is no accuracy to lose.",
+            "Leave --max-drop out.",
+        )
     tell = progress or _ignore
     tell("Loading data", 0.0)
     dataset = data if isinstance(data, Dataset) else bundle_data(opened, data, data_dir=data_dir)
     vectors = golden(opened)
+    if vectors.stand_in and note:
+        note(_measured_on_stand_ins(opened))
     if max_drop is not None and note:
         note(_what_can_be_proved(len(dataset.test), max_drop))
     images = _calibration_images(dataset, calibration_samples)
     seconds = LATENCY_SECONDS if duration is None else duration
-    job = _Job(opened, source, dataset, vectors, len(images), max_drop, threads, seconds, tell)
+    job = Job(opened, source, dataset, vectors, len(images), max_drop, threads, seconds, tell)
     tell(f"Calibrating on {len(images)} images", 0.1)
     return _measure_and_write(job, _quantized(source, opened, images))
 
@@ -128,6 +113,24 @@ def _check(calibration_samples: int | None, max_drop: float | None) -> None:
         raise InputError(
             f"A loss of {points(max_drop)} points cannot be.", "Use --max-drop 0.5pp, for example."
         )
+
+
+def _source(bundle: Bundle, name: str) -> Variant:
+    variants = bundle.manifest.variants
+    floats = [variant.name for variant in variants if variant.precision == "fp32"]
+    if variants and not floats and bundle.manifest.model is None:
+        raise InputError(
+            f"{bundle.folder} was made from a quantized ONNX file, so there is no fp32 to quantize.",
+            "Import the fp32 file that it was quantized from, with `edgecnn import`.",
+        )
+    return bundle.locate(name)
+
+
+def _measured_on_stand_ins(bundle: Bundle) -> str:
+    return (
+        f"The golden vectors of {bundle.folder} are stand-in images, and never change: what "
+        "`edgecnn parity` allows int8 is measured on them. Import again with --data for real ones."
+    )
 
 
 def _refuse_quantized(source: Variant) -> None:
@@ -174,60 +177,22 @@ def _quantized(source: Variant, bundle: Bundle, images: NDArray[np.uint8]) -> ir
     return put_preprocessing_in_front(quantized, contract)
 
 
-def _measure_and_write(job: _Job, model: ir.Model) -> QuantizeReport:
+def _measure_and_write(job: Job, model: ir.Model) -> QuantizeReport:
     from edgecnn.graph.clean import to_bytes
 
     content, draft = to_bytes(model), _draft(job)
     with temporary_file(draft.files[0], content) as path:
         located = replace(draft, files=(str(path),))
-        before, after = _answers(job, job.source, 0.2), _answers(job, located, 0.35)
-        latency = _latency(job, located)
-        report = _report(job, located, model, (before, after), latency)
+        before, after = answer(job, job.source, 0.2), answer(job, located, 0.35)
+        latency = measure_latency(job, located)
+        report = report_on(job, located, model, (before, after), latency)
     written = replace(draft, tolerances=report.tolerances, verdict=report.verdict)
     expected = make_expected(after.golden_outputs, runtime="ort", provider="cpu")
     extend(job.bundle, {draft.files[0]: content, str(draft.golden): expected}, written)
     return report
 
 
-def _report(
-    job: _Job,
-    located: Variant,
-    model: ir.Model,
-    answers: tuple[_Answers, _Answers],
-    latency: LatencyComparison,
-) -> QuantizeReport:
-    content, labels = located.path.read_bytes(), job.dataset.test.labels
-    running = as_it_runs(content)
-    work = _work(job.source, running)
-    largest = max(largest_pair_sums(model).values(), default=0)
-    safe = largest <= LARGEST_INT16 and running.same_everywhere
-    paired = compare_answers(
-        job.source.name, located.name, answers[0].labels, answers[1].labels, labels
-    )
-    gate = None if job.max_drop is None else judge_drop(paired, job.max_drop, len(labels))
-    return QuantizeReport(
-        bundle=str(job.bundle.folder),
-        file=located.path.name,
-        sha256=sha256(content),
-        scheme=SCHEME,
-        calibration_images=job.calibration_images,
-        data=job.dataset.name,
-        test_images=len(labels),
-        fp32=_side(job, job.source, answers[0], latency.first_median_seconds),
-        int8=_side(job, located, answers[1], latency.second_median_seconds),
-        paired=paired,
-        latency=latency,
-        work=work,
-        largest_pair_sum=largest,
-        uneven_operators=running.uneven,
-        tolerances=_tolerances(job, answers[1].golden_outputs, bit_exact=safe),
-        max_drop=job.max_drop,
-        gate=gate,
-        verdict=judge(paired, latency, gate, work),
-    )
-
-
-def _draft(job: _Job) -> Variant:
+def _draft(job: Job) -> Variant:
     source = job.source
     name = source.name.replace("fp32", "int8") if "fp32" in source.name else f"{source.name}-int8"
     flag = "" if source.name == "fp32" else f" --variant {source.name}"
@@ -242,75 +207,10 @@ def _draft(job: _Job) -> Variant:
         settings={
             "scheme": SCHEME,
             "calibration": f"{job.calibration_images} training images of {job.dataset.name}",
+            "golden": job.vectors.what,
         },
         verdict=None,
     )
-
-
-def _work(source: Variant, running: AsItRuns) -> Work:
-    from edgecnn.graph.summary import summarise
-
-    original = source.path.read_bytes()
-    return Work(
-        macs=summarise(original, where=str(source.path)).macs,
-        fp32_operators=as_it_runs(original).operators,
-        int8_operators=running.operators,
-        float_operators=running.floating,
-    )
-
-
-def _answers(job: _Job, located: Variant, done: float) -> _Answers:
-    import numpy as np
-
-    job.tell(f"Measuring the accuracy of {located.name}", done)
-    contract, images = job.bundle.manifest.contract, job.dataset.test.images
-    with open_session(located, provider="cpu", threads=job.threads) as session:
-        predictor = Predictor(contract, located, session)
-        outputs, on_golden = predictor.run(images), predictor.run_all(job.vectors.images)
-    if outputs.ndim != 2 or not np.isfinite(outputs).all():
-        raise ModelError(
-            f"{located.name} answers with NaN, infinity or no row of scores.",
-            "Keep the fp32 variant.",
-        )
-    return _Answers(outputs.argmax(axis=1).astype(np.int64), on_golden)
-
-
-def _latency(job: _Job, located: Variant) -> LatencyComparison:
-    def tell(what: str, share: float) -> None:
-        job.tell(what, 0.5 + share / 2)
-
-    return compare_latency(
-        job.source,
-        located,
-        job.vectors.images,
-        job.bundle.manifest.contract,
-        provider="cpu",
-        threads=job.threads,
-        seconds=job.seconds,
-        batch_size=1 if located.batch == "dynamic" else located.batch,
-        progress=tell,
-    )
-
-
-def _tolerances(
-    job: _Job, outputs: dict[str, NDArray[np.float32]], *, bit_exact: bool
-) -> dict[str, Tolerance]:
-    contract, names = job.bundle.manifest.contract, list(outputs)
-    return {
-        name: quantized_tolerance(
-            outputs[name],
-            job.vectors.outputs[name],
-            decisions=holds_scores(contract, name, names),
-            bit_exact=bit_exact,
-        )
-        for name in names
-    }
-
-
-def _side(job: _Job, located: Variant, answers: _Answers, seconds: float) -> Side:
-    correct = int((answers.labels == job.dataset.test.labels).sum())
-    accuracy = wilson(correct, len(answers.labels))
-    return Side(located.name, correct, accuracy, located.path.stat().st_size, seconds)
 
 
 def _ignore(what: str, share: float) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from edgecnn.agreement import Agreement
 from edgecnn.benchmark import LatencyComparison
 from edgecnn.evaluation import PairedAccuracy
 from edgecnn.machine import this_machine
@@ -68,12 +70,16 @@ def judge_drop(paired: PairedAccuracy, max_drop: float, images: int) -> Verdict:
 
 
 def judge(
-    paired: PairedAccuracy, latency: LatencyComparison, gate: Verdict | None, work: Work
+    loss: PairedAccuracy | Mapping[str, Agreement],
+    latency: LatencyComparison,
+    gate: Verdict | None,
+    work: Work,
 ) -> Verdict:
     """Say whether int8 is worth having: it must not be slower, nor lose more than is allowed.
 
     Args:
-        paired: fp32 and int8 on the same images.
+        loss: fp32 and int8 on the same images; or, where outputs are no classes, how far each
+            output of int8 lies from the golden one.
         latency: fp32 and int8 in turn.
         gate: What `judge_drop` said; None if no loss was named.
         work: What runs, to say why int8 is slower.
@@ -81,7 +87,7 @@ def judge(
     speed, outcome = _speed(latency, work)
     outcomes = {outcome} | ({gate.outcome} if gate else set())
     worst: Outcome = next(each for each in ("fail", "inconclusive", "pass") if each in outcomes)
-    return Verdict(worst, (speed, *(gate.reasons if gate else (_loss(paired),))))
+    return Verdict(worst, (speed, *(gate.reasons if gate else (_loss(loss, latency.second),))))
 
 
 def points(share: float) -> str:
@@ -89,7 +95,15 @@ def points(share: float) -> str:
     return f"{100 * share:.2f}"
 
 
-def _loss(paired: PairedAccuracy) -> str:
+def _loss(loss: PairedAccuracy | Mapping[str, Agreement], name: str) -> str:
+    if isinstance(loss, PairedAccuracy):
+        return _lost_accuracy(loss)
+    worst = min(loss, key=lambda output: loss[output].sqnr_db)
+    which = "its output" if len(loss) == 1 else f"its output '{worst}', the worst of {len(loss)},"
+    return f"{name}: {which} lies {loss[worst].sqnr_db:.1f} dB (SQNR) from the golden one."
+
+
+def _lost_accuracy(paired: PairedAccuracy) -> str:
     drop = paired.drop
     interval = f"95 % interval of the loss {points(drop.low)} to {points(drop.high)}"
     shown = "" if drop.low > 0 or drop.high < 0 else ", which is within chance"

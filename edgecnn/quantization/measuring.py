@@ -1,0 +1,225 @@
+"""What int8 costs and gains, measured beside the variant that it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgecnn.agreement import Agreement, compare, quantized_tolerance
+from edgecnn.benchmark import LatencyComparison, compare_latency
+from edgecnn.bundle import Bundle
+from edgecnn.data import Dataset
+from edgecnn.errors import ModelError
+from edgecnn.evaluation import PairedAccuracy, compare_answers
+from edgecnn.golden import Golden
+from edgecnn.predictor import Predictor, holds_scores
+from edgecnn.quantization.qdq import SCHEME
+from edgecnn.quantization.report import QuantizeReport, Side
+from edgecnn.quantization.safety import LARGEST_INT16, AsItRuns, as_it_runs, largest_pair_sums
+from edgecnn.quantization.verdict import Work, judge, judge_drop
+from edgecnn.records import sha256
+from edgecnn.runtime import open_session
+from edgecnn.spec import Tolerance, Variant
+from edgecnn.stats import wilson
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx_ir as ir
+    from numpy.typing import NDArray
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is quantized, and on what it is measured.
+
+    Attributes:
+        bundle: The bundle.
+        source: The variant that int8 is made from, located.
+        dataset: Its training images calibrated; its test images are answered.
+        vectors: The golden vectors.
+        calibration_images: Images that set the ranges.
+        max_drop: Largest loss of accuracy allowed; None if not named.
+        threads: Threads of the sessions; None for the cores allowed.
+        seconds: How long latency is measured.
+        tell: Called with what is done and the share (0 to 1) that is behind.
+    """
+
+    bundle: Bundle
+    source: Variant
+    dataset: Dataset
+    vectors: Golden
+    calibration_images: int
+    max_drop: float | None
+    threads: int | None
+    seconds: float
+    tell: Progress
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a variant answered.
+
+    Attributes:
+        labels: The likeliest class of each test image, int64 [N]; None where outputs are no
+            classes.
+        golden_outputs: Every output for the golden images, by its name.
+    """
+
+    labels: NDArray[np.int64] | None
+    golden_outputs: dict[str, NDArray[np.float32]]
+
+
+def report_on(
+    job: Job,
+    located: Variant,
+    model: ir.Model,
+    answers: tuple[Answers, Answers],
+    latency: LatencyComparison,
+) -> QuantizeReport:
+    """Put together what was found.
+
+    Args:
+        job: What was quantized.
+        located: The new variant.
+        model: What is in it.
+        answers: Of the source and of the new variant.
+        latency: Of both, in turn.
+    """
+    content, labels = located.path.read_bytes(), job.dataset.test.labels
+    running = as_it_runs(content)
+    work = _work(job.source, running)
+    largest = max(largest_pair_sums(model).values(), default=0)
+    safe = largest <= LARGEST_INT16 and running.same_everywhere
+    paired = _paired(job, located, answers)
+    gate = None
+    if paired is not None and job.max_drop is not None:
+        gate = judge_drop(paired, job.max_drop, len(labels))
+    agreement = _agreement(job, answers[1].golden_outputs)
+    return QuantizeReport(
+        bundle=str(job.bundle.folder),
+        file=located.path.name,
+        sha256=sha256(content),
+        scheme=SCHEME,
+        calibration_images=job.calibration_images,
+        data=job.dataset.name,
+        test_images=len(labels),
+        fp32=_side(job, job.source, answers[0], latency.first_median_seconds),
+        int8=_side(job, located, answers[1], latency.second_median_seconds),
+        paired=paired,
+        agreement=agreement,
+        stand_in=job.vectors.stand_in,
+        latency=latency,
+        work=work,
+        largest_pair_sum=largest,
+        uneven_operators=running.uneven,
+        tolerances=_tolerances(job, answers[1].golden_outputs, bit_exact=safe),
+        max_drop=job.max_drop,
+        gate=gate,
+        verdict=judge(paired or agreement, latency, gate, work),
+    )
+
+
+def _work(source: Variant, running: AsItRuns) -> Work:
+    from edgecnn.graph.summary import summarise
+
+    original = source.path.read_bytes()
+    return Work(
+        macs=summarise(original, where=str(source.path)).macs,
+        fp32_operators=as_it_runs(original).operators,
+        int8_operators=running.operators,
+        float_operators=running.floating,
+    )
+
+
+def answer(job: Job, located: Variant, done: float) -> Answers:
+    """Run a located variant on the golden images and, where outputs are classes, the test images.
+
+    Raises:
+        ModelError: It answers NaN or infinity, or no row of scores where there should be one.
+    """
+    import numpy as np
+
+    job.tell(f"Measuring the accuracy of {located.name}", done)
+    contract = job.bundle.manifest.contract
+    with open_session(located, provider="cpu", threads=job.threads) as session:
+        predictor = Predictor(contract, located, session)
+        on_golden = predictor.run_all(job.vectors.images)
+        broken = [name for name, output in on_golden.items() if not np.isfinite(output).all()]
+        if broken:
+            raise ModelError(
+                f"{located.name} answers with NaN or infinity in {', '.join(broken)}.",
+                "Keep the fp32 variant.",
+            )
+        if contract.output_kind == "other":
+            return Answers(None, on_golden)
+        outputs = predictor.run(job.dataset.test.images)
+    if outputs.ndim != 2 or not np.isfinite(outputs).all():
+        raise ModelError(
+            f"{located.name} answers with NaN, infinity or no row of scores.",
+            "Keep the fp32 variant; where outputs are no classes, import with "
+            "`--output-kind other`.",
+        )
+    return Answers(outputs.argmax(axis=1).astype(np.int64), on_golden)
+
+
+def measure_latency(job: Job, located: Variant) -> LatencyComparison:
+    """Measure the source and the new variant in turn, at batch 1 or at their fixed batch."""
+
+    def tell(what: str, share: float) -> None:
+        job.tell(what, 0.5 + share / 2)
+
+    return compare_latency(
+        job.source,
+        located,
+        job.vectors.images,
+        job.bundle.manifest.contract,
+        provider="cpu",
+        threads=job.threads,
+        seconds=job.seconds,
+        batch_size=1 if located.batch == "dynamic" else located.batch,
+        progress=tell,
+    )
+
+
+def _paired(job: Job, located: Variant, answers: tuple[Answers, Answers]) -> PairedAccuracy | None:
+    first, second = (each.labels for each in answers)
+    if first is None or second is None:
+        return None
+    return compare_answers(job.source.name, located.name, first, second, job.dataset.test.labels)
+
+
+def _agreement(job: Job, outputs: dict[str, NDArray[np.float32]]) -> dict[str, Agreement]:
+    decisions = _decisions(job, outputs)
+    golden_outputs = job.vectors.outputs
+    return {
+        name: compare(output, golden_outputs[name], decisions=decisions[name])
+        for name, output in outputs.items()
+    }
+
+
+def _tolerances(
+    job: Job, outputs: dict[str, NDArray[np.float32]], *, bit_exact: bool
+) -> dict[str, Tolerance]:
+    decisions = _decisions(job, outputs)
+    return {
+        name: quantized_tolerance(
+            output, job.vectors.outputs[name], decisions=decisions[name], bit_exact=bit_exact
+        )
+        for name, output in outputs.items()
+    }
+
+
+def _decisions(job: Job, outputs: dict[str, NDArray[np.float32]]) -> dict[str, bool]:
+    contract, names = job.bundle.manifest.contract, list(outputs)
+    return {name: holds_scores(contract, name, names) for name in names}
+
+
+def _side(job: Job, located: Variant, answers: Answers, seconds: float) -> Side:
+    size = located.path.stat().st_size
+    if answers.labels is None:
+        return Side(located.name, None, None, size, seconds)
+    correct = int((answers.labels == job.dataset.test.labels).sum())
+    return Side(located.name, correct, wilson(correct, len(answers.labels)), size, seconds)
