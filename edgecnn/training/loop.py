@@ -8,11 +8,14 @@ be kept, and a resumed run goes on bit for bit as if it had never stopped.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
@@ -38,6 +41,14 @@ class Pictures:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def on_device(images: NDArray[np.uint8], device: torch.device) -> torch.Tensor:
+    """Give pictures as a tensor on a device; on the CPU nothing is copied."""
+    with warnings.catch_warnings():
+        # Large data sets are mapped for reading alone; nobody writes to their pictures.
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(images).to(device)
 
 
 @dataclass

@@ -20,7 +20,7 @@ from edgecnn.spec import InputContract, Verdict
 from edgecnn.stats import wilson
 from edgecnn.training.augment import Normaliser
 from edgecnn.training.checkpoint import Origin
-from edgecnn.training.loop import Run, predict
+from edgecnn.training.loop import Run, on_device, predict
 from edgecnn.training.repeatable import device_name
 from edgecnn.training.report import ClassAccuracy, Tell, TrainReport
 
@@ -123,7 +123,7 @@ def _test(job: Job, run: Run) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Count right answers, and pictures, class by class."""
     split, classes = job.dataset.test, len(job.dataset.labels)
     normalise = Normaliser(job.contract, job.device, channels_last=job.recipe.train.channels_last)
-    images = torch.from_numpy(split.images).to(job.device)
+    images = on_device(split.images, job.device)
     answers = predict(run.net, images, normalise).cpu().numpy()
     right = np.bincount(split.labels[answers == split.labels], minlength=classes)
     return right, np.bincount(split.labels, minlength=classes)

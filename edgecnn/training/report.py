@@ -21,6 +21,19 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How far the reading of the data is.
+
+    Attributes:
+        what: What is being done, such as `Reading images`.
+        share: The share (0 to 1) that is behind.
+    """
+
+    what: str
+    share: float
+
+
+@dataclass(frozen=True)
 class Step:
     """How far an epoch is.
 
@@ -77,7 +90,7 @@ class Epoch:
     images_per_second: float
 
 
-Event: TypeAlias = Note | Step | MeanLoss | Epoch
+Event: TypeAlias = Note | Reading | Step | MeanLoss | Epoch
 Tell: TypeAlias = Callable[[Event], None]
 
 

@@ -25,10 +25,10 @@ from edgecnn.reports import make_report, write_report
 from edgecnn.spec import Color, InputContract
 from edgecnn.training import checkpoint
 from edgecnn.training.checkpoint import Origin
-from edgecnn.training.loop import Pictures, Run, begin, fit
+from edgecnn.training.loop import Pictures, Run, begin, fit, on_device
 from edgecnn.training.outcome import Job, make_train_report, write_bundle
 from edgecnn.training.repeatable import device_name, find_device, repeatable
-from edgecnn.training.report import Event, Note, Tell, TrainReport
+from edgecnn.training.report import Event, Note, Reading, Tell, TrainReport
 
 _LEAST_HOLDOUT_SHARE = 10
 
@@ -124,6 +124,7 @@ def train(
         test_fraction=test_fraction,
         labels_file=labels_file,
         skip_broken=skip_broken,
+        progress=lambda what, share: tell(Reading(what, share)),
     )
     _refuse_one_class(dataset)
     contract = replace(contract, labels=dataset.labels)
@@ -300,8 +301,8 @@ def split_holdout(split: Split, holdout: int) -> tuple[Split, Split]:
 
 
 def _pictures(split: Split, device: torch.device) -> Pictures:
-    images, labels = torch.from_numpy(split.images), torch.from_numpy(split.labels)
-    return Pictures(images.to(device), labels.to(device))
+    labels = torch.from_numpy(split.labels).to(device)
+    return Pictures(on_device(split.images, device), labels)
 
 
 @contextmanager

@@ -11,12 +11,20 @@ from edgecnn.spec import InputContract
 
 torch = pytest.importorskip("torch")
 augment = pytest.importorskip("edgecnn.training.augment")
+loop = pytest.importorskip("edgecnn.training.loop")
 optimizers = pytest.importorskip("edgecnn.training.optimizers")
 CPU = torch.device("cpu")
 
 
 def images(count: int = 6) -> Any:
     return torch.from_numpy(np.random.default_rng(1).integers(0, 256, (count, 7, 9, 3), np.uint8))
+
+
+def test_pictures_that_are_mapped_for_reading_are_taken_as_they_are() -> None:
+    pixels = np.zeros((2, 4, 4, 3), np.uint8)
+    pixels.flags.writeable = False
+    found = loop.on_device(pixels, CPU)
+    assert found.data_ptr() == pixels.ctypes.data
 
 
 def test_pictures_are_normalised_as_the_contract_says() -> None:

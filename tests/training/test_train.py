@@ -324,6 +324,8 @@ def test_grey_pictures_take_the_average_of_three_colours_and_say_so(
     contract = open_bundle(tmp_path / "own").manifest.contract
     assert (contract.color, len(contract.mean), len(contract.std)) == ("gray", 1, 1)
     assert any("gray pictures: mean" in getattr(event, "text", "") for event in told)
+    shares = [event.share for event in told if type(event).__name__ == "Reading"]  # type: ignore[attr-defined]
+    assert shares[-1] == 1
 
 
 def test_a_place_that_cannot_be_written_is_found_first(make_recipe: Any, tmp_path: Path) -> None:
