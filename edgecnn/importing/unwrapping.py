@@ -100,7 +100,8 @@ def match_names(weights: Weights, wanted: Collection[str]) -> Weights:
     if prefix:
         inside = {name[len(prefix) :]: t for name, t in state.items() if name.startswith(prefix)}
         left = [name for name in state if not name.startswith(prefix)]
-        notes.append(f"Unwrapped the prefix {prefix}" + _left_out(left, " and left out ", "."))
+        kept_out = f" and left out {listed(left)}" if left else ""
+        notes.append(f"Unwrapped the prefix {prefix[:-1]}{kept_out}.")
         state = inside
     return Weights(weights.path, state, (*weights.notes, *notes), weights.settings)
 
@@ -250,7 +251,3 @@ def _prefix(state: State, wanted: Collection[str]) -> str:
                 prefix = ".".join(parts[:count]) + "."
                 hits[prefix] = hits.get(prefix, 0) + 1
     return max(hits, key=lambda prefix: (hits[prefix], prefix == "", "ema" in prefix, -len(prefix)))
-
-
-def _left_out(names: list[str], before: str, after: str) -> str:
-    return f"{before}{listed(names)}{after}" if names else after
