@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from edgecnn import extras
 from edgecnn.bundle import Bundle, extend, open_bundle
+from edgecnn.bundle_data import bundle_data
 from edgecnn.data import Dataset, by_content
 from edgecnn.disk import temporary_file
 from edgecnn.errors import InputError
-from edgecnn.evaluation import bundle_data
 from edgecnn.golden import golden, make_expected
 from edgecnn.quantization.measuring import Job, answer, measure_latency, report_on
 from edgecnn.quantization.qdq import SCHEME, quantize_core
@@ -90,7 +90,7 @@ def quantize(
         )
     tell = progress or _ignore
     tell("Loading data", 0.0)
-    dataset = data if isinstance(data, Dataset) else bundle_data(opened, data, data_dir=data_dir)
+    dataset = data if isinstance(data, Dataset) else _data(opened, data, data_dir, tell)
     vectors = golden(opened)
     if vectors.stand_in and note:
         note(_measured_on_stand_ins(opened))
@@ -101,6 +101,14 @@ def quantize(
     job = Job(opened, source, dataset, vectors, len(images), max_drop, threads, seconds, tell)
     tell(f"Calibrating on {len(images)} images", 0.1)
     return _measure_and_write(job, _quantized(source, opened, images))
+
+
+def _data(
+    bundle: Bundle, source: str | Path | None, data_dir: Path | None, tell: Progress
+) -> Dataset:
+    return bundle_data(
+        bundle, source, data_dir=data_dir, progress=lambda what, share: tell(what, share / 10)
+    )
 
 
 def _check(calibration_samples: int | None, max_drop: float | None) -> None:
@@ -120,7 +128,7 @@ def _source(bundle: Bundle, name: str) -> Variant:
     floats = [variant.name for variant in variants if variant.precision == "fp32"]
     if variants and not floats and bundle.manifest.model is None:
         raise InputError(
-            f"{bundle.folder} was made from a quantized ONNX file, so there is no fp32 to quantize.",
+            f"{bundle.folder} was made from a quantized ONNX file and has no fp32 to quantize.",
             "Import the fp32 file that it was quantized from, with `edgecnn import`.",
         )
     return bundle.locate(name)
