@@ -68,6 +68,8 @@ def drop_declared_weights(model: ModelProto) -> int:
     if count:
         del model.graph.input[:]
         model.graph.input.extend(real)
+    # IR 3 demands them there.
+    model.ir_version = max(model.ir_version, 4)
     return count
 
 

@@ -106,9 +106,9 @@ class _Made:
 def import_onnx(
     path: Path,
     choice: Choice,
+    source: DataSource | None,
     folder: Path,
     *,
-    source: DataSource | None = None,
     force: bool = False,
     progress: Progress,
 ) -> ImportReport:
@@ -121,8 +121,8 @@ def import_onnx(
     Args:
         path: The file.
         choice: Fields of the input contract that are given.
-        folder: Where the bundle goes.
         source: Labelled images that the bundle is judged on; without them golden images are drawn.
+        folder: Where the bundle goes.
         force: Replace the bundle that is there.
         progress: Called with what is done and the share (0 to 1) that is behind.
 

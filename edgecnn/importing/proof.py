@@ -27,9 +27,9 @@ from edgecnn.spec import InputContract, Tolerance, Variant
 Outputs = dict[str, NDArray[Any]]
 Batch = Literal["dynamic"] | int
 
-# Below these, what differs is no rounding: an operator is computed in two ways. Float32 leaves more
-# than 100 dB; integers between QuantizeLinear and DequantizeLinear leave 40.
-_LEAST_SQNR_DB = {"fp32": 50.0, "int8": 15.0}
+# Below these, what differs is no rounding: an operator is computed in two ways. Float32 leaves 100
+# dB, and 50 in deep nets whose sums cancel; integers between quantizers and dequantizers leave 40.
+_LEAST_SQNR_DB = {"fp32": 40.0, "int8": 15.0}
 
 # As many golden images as 16 billion multiply-adds allow, at least 8, at most 32: NumPy needs 0.2
 # to 1.3 s for a billion in float64, and small nets pay for their many operators instead.

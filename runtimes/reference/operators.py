@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from onnx.helper import tensor_dtype_to_np_dtype
 from onnx.reference.op_run import OpRun
+from onnx.reference.ops.op_average_pool import AveragePool_19 as PackageAveragePool
 from onnx.reference.ops.op_max_pool import MaxPool as PackageMaxPool
 
 
@@ -51,21 +52,112 @@ class MaxPool(PackageMaxPool):
     def _run(self, x: Any, **attributes: Any) -> tuple[Any, ...]:  # type: ignore[override]
         if len(self.output) > 1:  # the places of the maxima too
             return tuple(super()._run(x, **attributes))  # type: ignore[no-untyped-call]
-        kernel = attributes["kernel_shape"]
-        strides = attributes.get("strides") or [1] * len(kernel)
-        dilations = attributes.get("dilations") or [1] * len(kernel)
-        spans = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
-        rims = _rims(x.shape[2:], spans, strides, attributes)
         least = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-        padded = np.pad(x, ((0, 0), (0, 0), *rims), constant_values=least)
-        axes = tuple(range(2, x.ndim))
-        windows = np.lib.stride_tricks.sliding_window_view(padded, spans, axes)
-        whole = (slice(None), slice(None))
-        picked = windows[(*whole, *(slice(None, None, step) for step in (*strides, *dilations)))]
-        return (picked.max(axis=tuple(axis - x.ndim for axis in axes)),)
+        return (_windows(x, least, attributes).max(axis=_inner_axes(x)),)
 
 
-OPERATORS: list[type[OpRun]] = [DequantizeLinear, MaxPool]
+class AveragePool(PackageAveragePool):
+    """The mean of each window, on any number of axes; the package's own is a loop in Python."""
+
+    op_domain = ""
+
+    def _run(self, x: Any, **attributes: Any) -> tuple[Any, ...]:  # type: ignore[override]
+        with_rim = bool(attributes.pop("count_include_pad", 0))
+        if with_rim and attributes.get("ceil_mode"):  # part of the rim counts, part does not
+            return tuple(super()._run(x, count_include_pad=1, **attributes))  # type: ignore[no-untyped-call]
+        axes = _inner_axes(x)
+        inside = np.ones((1, 1, *x.shape[2:]), x.dtype)
+        counts = _windows(inside, int(with_rim), attributes).sum(axis=axes)
+        return ((_windows(x, 0, attributes).sum(axis=axes) / counts).astype(x.dtype),)
+
+
+class _OverTheRest(OpRun):
+    """Up to opset 12 the axis is the first of those that are taken together, and 1 by default."""
+
+    op_domain = ""
+
+    def _run(self, x: Any, axis: int | None = None) -> tuple[Any]:
+        if self.run_params["opsets"][""] >= 13:
+            return (self._rows(x, -1 if axis is None else axis).astype(x.dtype),)
+        given = [item.i for item in self.onnx_node.attribute if item.name == "axis"]
+        first = (given[0] if given else 1) % x.ndim
+        rows = x.reshape(int(np.prod(x.shape[:first])), -1)
+        return (self._rows(rows, 1).reshape(x.shape).astype(x.dtype),)
+
+    def _rows(self, x: Any, axis: int) -> Any:
+        raise NotImplementedError
+
+
+class Softmax(_OverTheRest):
+    """`exp(x) / sum(exp(x))`, as each opset has it; the package knows the newest alone."""
+
+    def _rows(self, x: Any, axis: int) -> Any:
+        powers = np.exp(x - x.max(axis=axis, keepdims=True))
+        return powers / powers.sum(axis=axis, keepdims=True)
+
+
+class LogSoftmax(_OverTheRest):
+    """`log(softmax(x))`, likewise."""
+
+    def _rows(self, x: Any, axis: int) -> Any:
+        shifted = x - x.max(axis=axis, keepdims=True)
+        return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+
+
+class BatchNormalization(OpRun):
+    """`scale * (x - mean) / sqrt(variance + epsilon) + bias`, as a trained net computes it.
+
+    From opset 7 to 13 the package mixes in the mean and variance of what it is given (onnx 1.23).
+    """
+
+    op_domain = ""
+
+    def _run(
+        self,
+        x: Any,
+        scale: Any,
+        bias: Any,
+        mean: Any,
+        variance: Any,
+        epsilon: float | None = None,
+        momentum: float | None = None,
+        training_mode: int | None = None,
+    ) -> tuple[Any]:
+        if training_mode:
+            raise NotImplementedError("BatchNormalization in training mode")
+        small = 1e-5 if epsilon is None else epsilon
+        columns = (-1, *[1] * (x.ndim - 2))
+        factor = (scale / np.sqrt(variance + small)).reshape(columns)
+        y = (x - mean.reshape(columns)) * factor + bias.reshape(columns)
+        return (y.astype(x.dtype),)
+
+
+OPERATORS: list[type[OpRun]] = [
+    AveragePool,
+    BatchNormalization,
+    DequantizeLinear,
+    LogSoftmax,
+    MaxPool,
+    Softmax,
+]
+
+
+def _windows(x: Any, rim: float, attributes: Mapping[str, Any]) -> Any:
+    """Give the windows that a kernel sees, as further axes behind those of the result."""
+    kernel = attributes["kernel_shape"]
+    strides = attributes.get("strides") or [1] * len(kernel)
+    dilations = attributes.get("dilations") or [1] * len(kernel)
+    spans = [d * (k - 1) + 1 for d, k in zip(dilations, kernel, strict=True)]
+    rims = _rims(x.shape[2:], spans, strides, attributes)
+    padded = np.pad(x, ((0, 0), (0, 0), *rims), constant_values=rim)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, spans, tuple(range(2, x.ndim)))
+    whole = (slice(None), slice(None))
+    return windows[(*whole, *(slice(None, None, step) for step in (*strides, *dilations)))]
+
+
+def _inner_axes(x: Any) -> tuple[int, ...]:
+    """Give the axes of a window, counted from the end."""
+    return tuple(range(2 - x.ndim, 0))
 
 
 def _rims(

@@ -113,6 +113,7 @@ def test_double_reaches_casts_constants_and_branches(tmp_path: Path) -> None:
         {"auto_pad": "SAME_UPPER"},
         {"auto_pad": "SAME_LOWER"},
         {"auto_pad": "VALID"},
+        {"pads": [1, 0, 1, 1]},
     ],
 )
 @pytest.mark.parametrize("strides", [(1, 1), (2, 3)])
@@ -124,6 +125,20 @@ def test_pools_round_up_as_ort_does(
     variant = graphs.save(content, tmp_path / "pool.onnx")
     found, expected = _run(variant, {"x": x}), _run(variant, {"x": x}, "ort")
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("operator", ["Softmax", "LogSoftmax"])
+@pytest.mark.parametrize("attributes", [{}, {"axis": 0}, {"axis": -1}])
+def test_old_softmax_runs_over_all_later_axes(
+    operator: str, attributes: dict[str, Any], tmp_path: Path
+) -> None:
+    x = np.random.default_rng(5).normal(size=(2, 3, 2, 2)).astype(np.float32)
+    for opset in (11, 13):
+        content = graphs.single(operator, {"x": x}, **attributes)
+        content.opset_import[0].version = opset
+        variant = graphs.save(content, tmp_path / f"{opset}.onnx")
+        found, expected = _run(variant, {"x": x}), _run(variant, {"x": x}, "ort")
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_places_of_the_maxima(tmp_path: Path) -> None:
@@ -151,3 +166,30 @@ def _branch() -> Any:
     node = helper.make_node("Mul", ["b", "seventh"], ["out"])
     out = helper.make_tensor_value_info("out", TensorProto.FLOAT, [1])
     return helper.make_graph([node], "branch", [], [out], [seventh])
+
+
+@pytest.mark.parametrize("opset", [7, 9, 14, 18])
+def test_a_trained_batch_normalization(tmp_path: Path, opset: int) -> None:
+    x = np.random.default_rng(0).normal(size=(4, 3, 5, 5)).astype(np.float32)
+    scale, bias, mean, variance = np.array(
+        [[1, 2, 3], [0.5, -1, 0], [5, -5, 1], [4, 1, 0.25]], np.float32
+    )
+    arrays = {"x": x, "s": scale, "b": bias, "m": mean, "v": variance}
+    content = graphs.single("BatchNormalization", arrays, epsilon=0.1, momentum=0.5)
+    content.opset_import[0].version = opset
+    found = _run(graphs.save(content, tmp_path / "bn.onnx"), {"x": x}, **DOUBLE)
+    column = (3, 1, 1)
+    expected = (x.astype("f8") - mean.reshape(column)) / np.sqrt(
+        variance.astype("f8") + np.float32(0.1)
+    ).reshape(column) * scale.reshape(column) + bias.reshape(column)
+    np.testing.assert_allclose(found, expected, rtol=1e-7)
+
+
+def test_sizes_that_paddle_leaves_open(tmp_path: Path) -> None:
+    content = graphs.single("Relu", {"x": np.zeros((2, 2), np.float32)})
+    for axis in content.graph.input[0].type.tensor_type.shape.dim:
+        axis.dim_value = -1
+    x = np.array([[-1, 2, 3]], np.float32)
+    np.testing.assert_array_equal(
+        _run(graphs.save(content, tmp_path / "relu.onnx"), {"x": x}), np.maximum(x, 0)
+    )
