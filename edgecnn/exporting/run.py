@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from edgecnn import extras, quantization
 from edgecnn.bundle import GOLDEN, Bundle, extend, open_bundle
+from edgecnn.bundle_data import bundle_data
 from edgecnn.data import Dataset
 from edgecnn.disk import temporary_file
 from edgecnn.errors import BundleError, InputError
-from edgecnn.evaluation import bundle_data
 from edgecnn.exporting.form import Form
 from edgecnn.exporting.report import ExportReport, Proof
 from edgecnn.exporting.sources import Draft, draft_from_onnx, draft_from_torch, finite_net
@@ -132,21 +132,21 @@ def _draft(
     if bundle.manifest.model is None:
         draft = draft_from_onnx(bundle, form)
         tell("Loading data", 0.0)
-        return draft, _needed_data(bundle, wanted)
+        return draft, _needed_data(bundle, wanted, _part(tell, 0.0, 0.2))
     net = finite_net(bundle)
     tell("Loading data", 0.0)
-    data = _needed_data(bundle, wanted)
+    data = _needed_data(bundle, wanted, _part(tell, 0.0, 0.2))
     tell("Exporting", 0.2)
     return draft_from_torch(bundle, net, form, data), data
 
 
-def _needed_data(bundle: Bundle, wanted: _Wanted) -> Dataset | None:
+def _needed_data(bundle: Bundle, wanted: _Wanted, tell: Progress) -> Dataset | None:
     say, source = wanted.note or _silent, wanted.data
     first = GOLDEN not in bundle.files
     if wanted.quantize or (first and (source is not None or bundle.manifest.data is not None)):
         if isinstance(source, Dataset):
             return source
-        return bundle_data(bundle, source, data_dir=wanted.data_dir)
+        return bundle_data(bundle, source, data_dir=wanted.data_dir, progress=tell)
     if first:
         say(
             f"{bundle.folder} has no data of its own, so its golden vectors are drawn images that "
