@@ -182,5 +182,6 @@ def _spec(value: Any) -> TensorSpec:
             f"'{value.name}' is a {value.type}, which NumPy has no word for.",
             "Give the model inputs and outputs of plain numbers.",
         )
-    shape = tuple("?" if size is None else size for size in value.shape)
+    # None where the file says nothing, -1 where it says so (PaddlePaddle).
+    shape = tuple("?" if size in (None, -1) else size for size in value.shape)
     return TensorSpec(value.name, _DTYPES[element], shape)

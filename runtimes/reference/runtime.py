@@ -166,8 +166,11 @@ def _spec(value: ValueInfoProto) -> TensorSpec:
     tensor = value.type.tensor_type
     if not tensor.elem_type or not tensor.HasField("shape"):
         raise ModelError(f"'{value.name}' is no tensor of known rank.", "Export the model anew.")
+    # PaddlePaddle leaves a size open by writing -1.
     shape = tuple(
-        axis.dim_value if axis.HasField("dim_value") else axis.dim_param or "?"
+        axis.dim_value
+        if axis.HasField("dim_value") and axis.dim_value >= 0
+        else axis.dim_param or "?"
         for axis in tensor.shape.dim
     )
     return TensorSpec(value.name, tensor_dtype_to_np_dtype(tensor.elem_type).name, shape)
