@@ -106,9 +106,9 @@ class _Made:
 def import_onnx(
     path: Path,
     choice: Choice,
-    source: DataSource | None,
     folder: Path,
     *,
+    source: DataSource | None = None,
     force: bool = False,
     progress: Progress,
 ) -> ImportReport:
@@ -121,8 +121,8 @@ def import_onnx(
     Args:
         path: The file.
         choice: Fields of the input contract that are given.
-        source: Labelled images that the bundle is judged on; without them golden images are drawn.
         folder: Where the bundle goes.
+        source: Labelled images that the bundle is judged on; without them golden images are drawn.
         force: Replace the bundle that is there.
         progress: Called with what is done and the share (0 to 1) that is behind.
 
@@ -280,7 +280,7 @@ def _write(file: _File, known: _Known, made: _Made, folder: Path, *, force: bool
     }
     data = None if known.dataset is None else known.dataset.reference()
     manifest = bundles.new_manifest(
-        folder.resolve().name, known.contract, model=None, data=data, environment=_environment()
+        folder.resolve().name, known.contract, model=None, data=data, environment=_environment(file)
     )
     bundles.create(folder, replace(manifest, variants=(variant,)), files, force=force)
     return ImportReport(
@@ -311,11 +311,7 @@ def _variant(file: _File, made: _Made) -> Variant:
         batch=draft.batch,
         golden=f"{name}.golden.npz",
         tolerances=_tolerances(made),
-        settings={
-            "imported": file.path.name,
-            "sha256": file.sha256,
-            "opset": str(opset(made.core.model)),
-        },
+        settings={"opset": str(opset(made.core.model)), "imported": file.path.name},
     )
 
 
@@ -333,7 +329,7 @@ def _same_everywhere(made: _Made) -> bool:
     return largest <= LARGEST_INT16 and as_it_runs(made.settled.draft.content).same_everywhere
 
 
-def _environment() -> dict[str, str]:
+def _environment(file: _File) -> dict[str, str]:
     import onnx
     import onnxruntime
 
@@ -344,4 +340,6 @@ def _environment() -> dict[str, str]:
         "onnxruntime": str(onnxruntime.__version__),
         "system": machine.system,
         "cpu": machine.cpu,
+        "imported": file.path.name,
+        "imported_sha256": file.sha256,
     }
