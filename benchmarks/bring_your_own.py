@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -26,6 +27,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +54,7 @@ class Step:
     """One command.
 
     Attributes:
-        command: What was typed after `edgecnn`.
+        command: What was typed after `edgecnn`, without the folders of this machine.
         exit_code: How it ended.
         seconds: Wall time of the whole process.
         peak_memory_bytes: The most memory that it or a process of its own held.
@@ -169,7 +171,14 @@ def torchvision_nets(
     found: list[tuple[str, list[str], str | None]] = []
     for name in names:
         weights, classes = folder / f"{name}.pth", class_count(options.data)
-        save_weights(name, weights, classes, options)
+        # In a process of its own: what this one holds would count as memory of every command.
+        task = get_context("spawn").Process(
+            target=save_weights, args=(name, weights, classes, options)
+        )
+        task.start()
+        task.join()
+        if task.exitcode:
+            sys.exit(f"The weights of {name} could not be made.")
         arguments = ["--model", f"torchvision:{name}", "--model-arg", f"num_classes={classes}"]
         arguments += ["--weights", str(weights), "--input-size", options.input_size]
         arguments += ["--data", options.data, "--no-detective"]
@@ -258,7 +267,8 @@ def run(arguments: list[str]) -> Step:
         err.seek(0)
         printed, said = out.read(), err.read().strip()
     report = json.loads(printed)["body"] if printed.startswith("{") else {}
-    command = shlex.join(arguments)
+    command = shlex.join(argument.rpartition("/")[2] or argument for argument in arguments)
+    said = re.sub(r"\S*/", "", said)
     return Step(command, code, seconds, usage.ru_maxrss * 1024, said[-500:] if code else "", report)
 
 
