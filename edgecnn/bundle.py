@@ -156,7 +156,7 @@ def open_bundle(folder: Path | str) -> Bundle:
     """Open a bundle.
 
     Raises:
-        BundleError: The folder is no bundle, or its manifest is damaged or too new.
+        BundleError: The folder is no bundle, or its manifest is damaged or of another layout.
     """
     folder = Path(folder)
     text = disk.read_file(folder, MANIFEST)

@@ -14,7 +14,7 @@ from edgecnn.errors import BundleError
 from edgecnn.records import from_builtins, parse_json, sha256, to_json
 from edgecnn.spec import DataRef, InputContract, Variant
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 GOLDEN = "golden.npz"
@@ -97,7 +97,7 @@ def read_manifest(text: bytes, path: Path) -> Manifest:
     """Read a manifest from its bytes; the path is for errors.
 
     Raises:
-        BundleError: It is damaged, edited, too new, or contradicts itself.
+        BundleError: It is damaged, edited, of another layout, or contradicts itself.
     """
     if stated_digest(text) != sha256(_DIGEST.sub(_digest_line(_NO_DIGEST), text)):
         raise BundleError(
@@ -105,7 +105,7 @@ def read_manifest(text: bytes, path: Path) -> Manifest:
             "Copy the bundle anew, or make it again.",
         )
     data = parse_json(text, where=str(path))
-    _refuse_newer(data, path)
+    _refuse_other_layouts(data, path)
     manifest = from_builtins(Manifest, data, where=str(path))
     _refuse_outside(manifest, path)
     _refuse_contradictions(manifest, path)
@@ -131,12 +131,14 @@ def stated_digest(text: bytes) -> str | None:
     return None if found is None else found[1].decode()
 
 
-def _refuse_newer(data: dict[str, Any], path: Path) -> None:
+def _refuse_other_layouts(data: dict[str, Any], path: Path) -> None:
     version = data.get("schema_version")
-    if isinstance(version, int) and version > SCHEMA_VERSION:
+    if isinstance(version, int) and version != SCHEMA_VERSION:
+        newer = version > SCHEMA_VERSION
         raise BundleError(
-            f"{path} was written by edgecnn {data.get('edgecnn')}, which this version cannot read.",
-            "Install that version or a newer one.",
+            f"{path} was written by edgecnn {data.get('edgecnn')} in "
+            f"{'a newer' if newer else 'an older'} layout, which this version cannot read.",
+            "Install that version or a newer one." if newer else "Make the bundle again.",
         )
 
 

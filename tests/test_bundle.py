@@ -197,9 +197,13 @@ def resealed(bundle: Bundle, **changes: object) -> None:
     path.write_bytes(text.replace(b"0" * 64, sha256(text).encode()))
 
 
-def test_a_newer_manifest_names_its_version(full: Bundle) -> None:
-    resealed(full, schema_version=2, edgecnn="9.0", wonders="unknown")
-    with pytest.raises(BundleError, match=r"was written by edgecnn 9\.0"):
+@pytest.mark.parametrize(("step", "layout"), [(1, "a newer"), (-1, "an older")])
+def test_a_manifest_of_another_layout_names_its_version(
+    full: Bundle, step: int, layout: str
+) -> None:
+    version = bundles.SCHEMA_VERSION + step
+    resealed(full, schema_version=version, edgecnn="9.0", wonders="unknown")
+    with pytest.raises(BundleError, match=rf"was written by edgecnn 9\.0 in {layout} layout"):
         bundles.open_bundle(full.folder)
 
 
