@@ -45,7 +45,8 @@ def bundle_data(
             f"{bundle.folder} has no data of its own.",
             "Name labelled images with --data FOLDER, --data FILE.npz or --data cifar10.",
         )
-    found = _reload(bundle, own, data_dir, progress)
+    found, labels = _reload(bundle, own, data_dir, progress), bundle.manifest.contract.labels
+    found = by_name(found, labels, str(bundle.folder)) if labels else found
     for split, digest in (("train", own.train_sha256), ("test", own.test_sha256)):
         if getattr(found, split).sha256 != digest:
             raise DataError(
@@ -80,14 +81,26 @@ def _fitting(
         found = _reload(bundle, own, data_dir, progress)
     else:
         found = load_dataset(source, contract, data_dir=data_dir, progress=progress)
-    return _by_name(found, contract.labels, bundle.folder) if contract.labels else found
+    return by_name(found, contract.labels, str(bundle.folder)) if contract.labels else found
 
 
-def _by_name(data: Dataset, labels: tuple[str, ...], folder: Path) -> Dataset:
+def by_name(data: Dataset, labels: tuple[str, ...], owner: str) -> Dataset:
+    """Match the classes of data with a net's by their names; the data may have fewer.
+
+    Args:
+        data: The data.
+        labels: The net's classes in the order of its outputs.
+        owner: Whose they are, for the error.
+
+    Raises:
+        DataError: The data has classes that the net does not know.
+    """
+    if data.labels == labels:
+        return data
     unknown = [label for label in data.labels if label not in labels]
     if unknown:
         raise DataError(
-            f"{data.source} has the classes {_listed(unknown)}, which {folder} does not know; "
+            f"{data.source} has the classes {_listed(unknown)}, which {owner} does not know; "
             f"it knows {_listed(labels)}.",
             "Name data with classes that the model was trained on.",
         )

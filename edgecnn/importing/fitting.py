@@ -143,7 +143,7 @@ def _refuse_misfit(factory: Factory, net: nn.Module, weights: Weights) -> None:
     if found:
         raise ModelError(
             f"{weights.path} does not fit {factory.source}: {'; '.join(found)}.",
-            _how_to_fit(factory, weights, alien=len(missing) == len(own)),
+            _how_to_fit(factory, weights, alien=not own.keys() & state.keys()),
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgecnn.bundle_data import by_name
 from edgecnn.data import Dataset, load_dataset
 from edgecnn.errors import DataError
 from edgecnn.importing.contract import ASSUMED, DEFAULTS, Choice, Decision, Facts, decide
@@ -67,8 +68,11 @@ def decide_with_data(
         skip_broken=source.skip_broken,
         progress=progress,
     )
-    if classes is None or set(dataset.labels) <= set(decision.contract.labels):
+    labels = decision.contract.labels
+    if classes is None:
         return decision, dataset
+    if set(dataset.labels) <= set(labels):
+        return decision, by_name(dataset, labels, "the net")
     _refuse_strangers(user, dataset)
     _refuse_other_count(dataset, classes)
     named = Facts(Choice(labels=dataset.labels), f"{ASSUMED}, the data's classes by name")
