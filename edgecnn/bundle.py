@@ -24,6 +24,7 @@ from edgecnn.manifest import (
     read_manifest,
     seal,
     stated_digest,
+    stated_time,
 )
 from edgecnn.records import sha256
 from edgecnn.spec import Parent, Variant
@@ -169,19 +170,22 @@ def open_bundle(folder: Path | str) -> Bundle:
 
 
 def newest_bundle(runs: Path = Path("runs")) -> Bundle:
-    """Open the bundle under a folder that was created last.
+    """Open the bundle under a folder that was created last; the others need not be readable.
 
     Raises:
-        BundleError: There is none.
+        BundleError: There is none, or it cannot be opened.
     """
     folders = [path for path in sorted(runs.glob("*")) if not path.name.startswith(".")]
-    bundles = [open_bundle(path) for path in folders if disk.read_file(path, MANIFEST) is not None]
-    if not bundles:
+    texts = {path: disk.read_file(path, MANIFEST) for path in folders}
+    times = {
+        path: stated_time(text, path / MANIFEST) for path, text in texts.items() if text is not None
+    }
+    if not times:
         raise BundleError(
             f"There is no bundle under {runs}/.",
             "Make one with `edgecnn train`, or name a bundle's folder.",
         )
-    return max(bundles, key=lambda bundle: bundle.manifest.created)
+    return open_bundle(max(times, key=lambda path: times[path]))
 
 
 def refuse_existing(folder: Path) -> None:

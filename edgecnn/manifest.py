@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edgecnn import __version__
-from edgecnn.errors import BundleError
+from edgecnn.errors import BundleError, InputError
 from edgecnn.records import from_builtins, parse_json, sha256, to_json
 from edgecnn.spec import DataRef, InputContract, Variant
 
@@ -129,6 +129,19 @@ def stated_digest(text: bytes) -> str | None:
     """Give the digest that a manifest states of itself; None if it states none."""
     found = _DIGEST.search(text)
     return None if found is None else found[1].decode()
+
+
+def stated_time(text: bytes, path: Path) -> str:
+    """Give when a manifest says that it was made, of whatever layout it is.
+
+    Raises:
+        BundleError: It does not say.
+    """
+    try:
+        created = parse_json(text, where=str(path)).get("created")
+    except InputError:
+        created = None
+    return created if isinstance(created, str) else read_manifest(text, path).created
 
 
 def _refuse_other_layouts(data: dict[str, Any], path: Path) -> None:

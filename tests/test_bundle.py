@@ -139,6 +139,18 @@ def test_the_newest_bundle_is_the_one_created_last(tmp_path: Path) -> None:
     assert bundles.newest_bundle(tmp_path).folder == newest.folder
 
 
+def test_only_the_newest_bundle_need_be_readable(tmp_path: Path) -> None:
+    old, newest = make(tmp_path / "old"), make(tmp_path / "new")
+    resealed(old, schema_version=1)
+    assert bundles.newest_bundle(tmp_path).folder == newest.folder
+    resealed(newest, schema_version=1)
+    with pytest.raises(BundleError, match=r"new.manifest\.json was written .* an older layout"):
+        bundles.newest_bundle(tmp_path)
+    (old.folder / bundles.MANIFEST).write_text("{")
+    with pytest.raises(BundleError, match=r"old.manifest\.json is damaged"):
+        bundles.newest_bundle(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [("absent", "does not exist"), ("file", "is a file"), ("folder", "has no manifest.json")],
