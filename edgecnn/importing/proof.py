@@ -31,9 +31,9 @@ Batch = Literal["dynamic"] | int
 # dB, and 50 in deep nets whose sums cancel; integers between quantizers and dequantizers leave 40.
 _LEAST_SQNR_DB = {"fp32": 40.0, "int8": 15.0}
 
-# As many golden images as 16 billion multiply-adds allow, at least 8, at most 32: NumPy needs 0.2
-# to 1.3 s for a billion in float64, and small nets pay for their many operators instead.
-GOLDEN_IMAGES, LEAST_GOLDEN_IMAGES, GOLDEN_MACS = 32, 8, 16_000_000_000
+# As many golden images as 4 billion multiply-adds allow, at least 8, at most 32. In float64 NumPy
+# needs a few tenths of a second for each billion, and as much again for many small operators.
+GOLDEN_IMAGES, LEAST_GOLDEN_IMAGES, GOLDEN_MACS = 32, 8, 4_000_000_000
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ def golden_count(macs: int | None) -> int:
     Args:
         macs: Multiply-adds of one image; None if unknown.
 
-    >>> [golden_count(macs) for macs in (60_000_000, 1_800_000_000, 20_000_000_000, None)]
-    [32, 8, 8, 8]
+    >>> [golden_count(macs) for macs in (60_000_000, 300_000_000, 1_800_000_000, None)]
+    [32, 13, 8, 8]
     """
     fitting = GOLDEN_MACS // macs if macs else 0
     return min(GOLDEN_IMAGES, max(LEAST_GOLDEN_IMAGES, fitting))

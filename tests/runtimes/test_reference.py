@@ -127,6 +127,19 @@ def test_pools_round_up_as_ort_does(
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("attributes", [{}, {"auto_pad": "SAME_UPPER"}, {"auto_pad": "SAME_LOWER"}])
+@pytest.mark.parametrize("strides", [(1, 1), (2, 3)])
+def test_convolutions_pad_as_ort_does(
+    attributes: dict[str, Any], strides: tuple[int, int], tmp_path: Path
+) -> None:
+    random = np.random.default_rng(6)
+    x, w = (random.normal(size=size).astype(np.float32) for size in ((2, 4, 7, 8), (6, 2, 3, 2)))
+    content = graphs.single("Conv", {"x": x, "w": w}, group=2, strides=strides, **attributes)
+    variant = graphs.save(content, tmp_path / "conv.onnx")
+    found, expected = _run(variant, {"x": x}), _run(variant, {"x": x}, "ort")
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("operator", ["Softmax", "LogSoftmax"])
 @pytest.mark.parametrize("attributes", [{}, {"axis": 0}, {"axis": -1}])
 def test_old_softmax_runs_over_all_later_axes(
