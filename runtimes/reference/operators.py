@@ -151,6 +151,7 @@ class BatchNormalization(OpRun):
 OPERATORS: list[type[OpRun]] = [
     AveragePool,
     BatchNormalization,
+    Conv,
     DequantizeLinear,
     LogSoftmax,
     MaxPool,
