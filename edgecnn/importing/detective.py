@@ -12,6 +12,7 @@ make one up.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ Progress = Callable[[str, float], None]
 # points; the usual mistakes cost from 5 to 40.
 SAMPLE = 512
 _SCREENING = SAMPLE // 4
+_ROOM = 1 << 30  # bytes, for the images in all forms
 _CONFIDENCE = 0.95
 _CHANGED = 0.1
 _TOO_COARSE = 0.1
@@ -116,7 +118,8 @@ def detect(
         contract: The contract that was settled; its labels, where it has any, are the classes of
             the scores.
         source: Labelled images, as in `edgecnn.data.load_dataset`.
-        count: Images of the training split to look at.
+        count: Images of the training split to look at; fewer where they are so large that all
+            forms of them take more than 1 GiB.
         seed: As in `load_dataset`, and so are the others.
         data_dir: Folder for downloaded data.
         test_fraction: Share that a single folder of classes gives to the test split.
@@ -134,7 +137,7 @@ def detect(
     found = read_sample(
         source,
         forms,
-        count,
+        min(count, max(_SCREENING, _ROOM // (len(forms) * math.prod(contract.pixel_shape)))),
         seed=seed,
         data_dir=data_dir,
         test_fraction=test_fraction,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgecnn.errors import DataError, ModelError
 from edgecnn.feeding import normalise
+from edgecnn.importing import detective
 from edgecnn.importing.contract import Choice, as_choice, decide, merged
 from edgecnn.importing.detective import Detection, Trial, detect
 from edgecnn.importing.mistakes import distinct, suspects
@@ -113,6 +114,8 @@ def test_a_contract_that_fits_is_left_in_peace(truth: InputContract, wide: Path)
     assert found.accuracy.low > 0.8
     assert "with none of" in found.sentence
     assert all(trial.gain.low <= 0 for trial in found.trials)
+    wanted = 1 - 0.05 / len(found.trials)  # Bonferroni's
+    assert {trial.gain.confidence for trial in found.trials} == {wanted}
 
 
 def test_what_is_clearly_worse_is_not_tried_on_all(wide: Path) -> None:
@@ -153,6 +156,12 @@ def test_a_few_images_prove_nothing(wide: Path) -> None:
     found = detect(net_for(TRUTH), TRUTH, wide, count=40)
     assert found.outcome == "inconclusive"
     assert found.sentence.startswith("40 images are too few")
+
+
+def test_of_large_images_fewer_are_looked_at(wide: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detective, "_ROOM", 300 * 6 * 8 * 8 * 3)
+    found = detect(net_for(TRUTH), TRUTH, wide)
+    assert 128 <= found.images < 512
 
 
 def test_a_sizing_that_changes_no_pixel_is_not_tried(tmp_path: Path) -> None:
