@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from edgecnn import images
 from edgecnn.errors import DataError
-from edgecnn.images import MAX_PIXELS, allowing, decode, fit, fit_all, read, read_piped
+from edgecnn.images import MAX_PIXELS, Room, allowing, decode, fit, fit_all, read, read_piped
 from edgecnn.spec import InputContract
 
 Pixels = NDArray[np.uint8]
@@ -204,6 +205,39 @@ def test_pillows_own_limit_gives_way_only_while_asked(monkeypatch: pytest.Monkey
     with allowing(6000):
         assert read(content, contract(4, 4), max_pixels=6000).pixels.shape == (4, 4, 3)
     assert Image.MAX_IMAGE_PIXELS == 1000
+
+
+def test_threads_wait_for_room_for_large_pictures() -> None:
+    room, entered, leave = Room(100), threading.Event(), threading.Event()
+
+    def hold(pixels: int) -> None:
+        with room.room_for(pixels):
+            entered.set()
+            leave.wait(60)
+
+    with room.room_for(70):
+        small = threading.Thread(target=hold, args=(30,))
+        small.start()
+        assert entered.wait(60)
+        entered.clear()
+        large = threading.Thread(target=hold, args=(500,))
+        large.start()
+        assert not entered.wait(0.2)
+    assert not entered.wait(0.2)  # the small one is still there
+    leave.set()
+    assert entered.wait(60)  # alone it may be larger than the room
+    for thread in (small, large):
+        thread.join()
+
+
+def test_a_picture_that_cannot_be_used_gives_its_room_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(images, "_UNPACKED", Room(16))
+    for _ in range(3):
+        with pytest.raises(DataError):
+            decode(encoded(Image.new("F", (4, 4)), "TIFF"), contract(4, 4))
+    assert decode(encoded(solid(7, "L")), contract(4, 4)).min() == 7
 
 
 def test_a_pipe_is_read_and_a_device_is_not(tmp_path: Path) -> None:
