@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from edgecnn import extras
 from edgecnn.bundle import Bundle, Manifest, open_bundle
 from edgecnn.errors import BundleError, InputError, ModelError, UnavailableError
+from edgecnn.graph import gate
 from edgecnn.graph.prefix import row_constants
+from edgecnn.graph.shapes import declared, real_inputs
 from edgecnn.graph.summary import GraphSummary, summarise
+from edgecnn.plain import Request, existing_file, fixed, is_file_name, plain_variant
 from edgecnn.records import sha256
-from edgecnn.spec import InputContract, Parent, Variant
+from edgecnn.spec import InputContract, Parent, TensorSpec, Variant
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+_OF_A_BUNDLE = "A bundle says itself what goes in."
 
 
 @dataclass(frozen=True)
@@ -57,8 +65,16 @@ class Inspection:
     variants: tuple[VariantInspection, ...]
 
 
-def inspect(model: Bundle | Path | str, variants: Sequence[str] | None = None) -> Inspection:
+def inspect(
+    model: Bundle | Path | str,
+    variants: Sequence[str] | None = None,
+    *,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+) -> Inspection:
     """Look into a bundle or an ONNX file; stale and damaged ones are described, not refused.
+
+    So is a file that the gate keeps from every engine, as far as that can be done without inferring
+    its shapes; a note says why it is refused.
 
     Without the package `onnx` a bundle is described as far as its manifest goes, and `unseen` says
     what is missing. A variant that is asked for by name, or a plain file, needs it.
@@ -66,14 +82,17 @@ def inspect(model: Bundle | Path | str, variants: Sequence[str] | None = None) -
     Args:
         model: A bundle, its folder, or an ONNX file.
         variants: Names of the variants to look into; all of them by default.
+        input_shapes: Of a file, the shapes of inputs with open sizes, by name.
 
     Raises:
         BundleError: There is no such bundle or variant, or its manifest is damaged.
+        InputError: An input does not exist, or cannot have this shape.
         ModelError: The file is no ONNX file.
         UnavailableError: A graph was asked for and `onnx` is not installed.
     """
-    if not isinstance(model, Bundle) and Path(model).is_file():
-        return _inspect_file(Path(model), variants)
+    if not isinstance(model, Bundle) and is_file_name(model):
+        return _inspect_file(Path(model), variants, input_shapes or {})
+    Request(shapes=input_shapes or {}).refuse_for(_OF_A_BUNDLE)
     bundle = model if isinstance(model, Bundle) else open_bundle(model)
     chosen = [bundle.variant(name) for name in variants or ()] or bundle.manifest.variants
     return Inspection(
@@ -86,7 +105,12 @@ def inspect(model: Bundle | Path | str, variants: Sequence[str] | None = None) -
     )
 
 
-def python_code(model: Bundle | Path | str, variant: str | None = None) -> str:
+def python_code(
+    model: Bundle | Path | str,
+    variant: str | None = None,
+    *,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+) -> str:
     """Write the Python that runs a model with ONNX Runtime, NumPy and Pillow, without edgecnn.
 
     For a variant of a bundle it opens an image, does what is left of the preprocessing outside the
@@ -96,38 +120,54 @@ def python_code(model: Bundle | Path | str, variant: str | None = None) -> str:
     Args:
         model: A bundle, its folder, or an ONNX file.
         variant: Name of the variant; the bundle's first by default.
+        input_shapes: Of a file, the shapes of inputs with open sizes, by name; 1 by default.
 
     Raises:
         BundleError: There is no such bundle or variant, or it is stale or damaged.
         ModelError: The file is no ONNX file.
         UnavailableError: `onnx` is not installed, and a plain file was given.
     """
-    if not isinstance(model, Bundle) and Path(model).is_file():
-        found = _inspect_file(Path(model), (variant,) if variant else None)
-        return _code_on_zeros(found.variants[0])
+    shapes = input_shapes or {}
+    if not isinstance(model, Bundle) and is_file_name(model):
+        found = _inspect_file(Path(model), (variant,) if variant else None, shapes)
+        return _code_on_zeros(found.variants[0], shapes)
+    Request(shapes=shapes).refuse_for(_OF_A_BUNDLE)
     bundle = model if isinstance(model, Bundle) else open_bundle(model)
     names = [each.name for each in bundle.manifest.variants]
     located = bundle.locate(variant or (names[0] if names else "fp32"))
     return _code_on_an_image(located, bundle.manifest.contract)
 
 
-def _inspect_file(path: Path, variants: Sequence[str] | None) -> Inspection:
+def _inspect_file(
+    path: Path, variants: Sequence[str] | None, shapes: Mapping[str, Sequence[int]]
+) -> Inspection:
     if variants:
         raise InputError(f"{path} is a file and has no variants.", "Leave --variant out.")
     extras.require("Looking into a graph", "onnx")
-    content = _read(path)
-    variant = Variant(path.name, "fp32", "onnx", (str(path),), preprocessing=False)
-    graph = summarise(content, where=str(path))
+    content = gate.read_file(existing_file(path))
+    model = gate.parse(content, where=str(path))
+    inputs = tuple(map(declared, real_inputs(model.graph)))
+    graph = _summarise(content, path, model, fixed(path.name, inputs, shapes))
+    variant = plain_variant(path, model, path.name)
+    size = sum(Path(file).stat().st_size for file in variant.files if Path(file).is_file())
     lineage = (Parent(path.name, sha256(content)),)
-    found = VariantInspection(variant, "ok", "", len(content), lineage, graph, "")
+    found = VariantInspection(variant, "ok", "", size, lineage, graph, "")
     return Inspection(str(path), None, (), (found,))
 
 
-def _read(path: Path) -> bytes:
+def _summarise(
+    content: bytes, path: Path, model: ModelProto, inputs: Sequence[TensorSpec]
+) -> GraphSummary:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
+        gate.check_model(model, where=str(path), folder=path.parent)
+    except ModelError as refusal:
+        try:
+            graph = summarise(content, where=str(path), infer=False)
+        except Exception:  # whatever such a file makes of it
+            raise refusal from None
+        note = f"No engine gets to see this file: {refusal.problem}"
+        return replace(graph, notes=(note, *graph.notes))
+    return summarise(content, where=str(path), inputs=inputs)
 
 
 def _inspect_variant(bundle: Bundle, variant: Variant, *, strict: bool) -> VariantInspection:
@@ -210,11 +250,11 @@ for spec, output in zip(session.get_outputs(), session.run(None, inputs)):
 """
 
 
-def _code_on_zeros(found: VariantInspection) -> str:
+def _code_on_zeros(found: VariantInspection, shapes: Mapping[str, Sequence[int]]) -> str:
     assert found.graph is not None
+    specs = fixed(found.variant.name, found.graph.inputs, shapes)
     lines = [
-        f"    {spec.name!r}: np.zeros({_sizes(spec.shape)}, {spec.dtype!r}),"
-        for spec in found.graph.inputs
+        f"    {spec.name!r}: np.zeros({_sizes(spec.shape)}, {spec.dtype!r})," for spec in specs
     ]
     return _ON_ZEROS.format(path=found.variant.files[0], inputs="\n".join(lines))
 

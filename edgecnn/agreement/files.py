@@ -41,6 +41,7 @@ QUANTIZED_SQNR_DB = 20.0
 _TIPPED_SQNR_DB = 30.0
 _TIPPED_MARGIN_DB = 6.0
 
+_ONE = np.ones(1, np.float32)
 _UNCALIBRATED = "the inputs are random, and it was calibrated for others"
 
 
@@ -130,16 +131,20 @@ def _rounding(file: PlainFile, inputs: Inputs) -> dict[str, Tolerance]:
             return gather([worker.outputs(run) for run in runs], file)
 
         rounded, exact = answers("declared"), answers("float64")
-    judge = _tipped if file.variant.precision == "int8" else _rounded
-    return {
-        name: judge(rounded[name], value.astype(np.float64))
-        for name, value in exact.items()
-        if value.size and rounded[name].shape == value.shape
-    }
+    found = {}
+    for name, value in exact.items():
+        if value.size and rounded[name].shape == value.shape:
+            pair = (rounded[name], value.astype(np.float64))
+            quantized = file.variant.precision == "int8"
+            found[name] = _tipped(*pair) if quantized else _rounded(*pair, name in file.up_to_one)
+    return found
 
 
-def _rounded(outputs: NDArray[Any], exact: NDArray[np.float64]) -> Tolerance:
-    return Tolerance(atol=derived_atol(outputs, exact))
+def _rounded(outputs: NDArray[Any], exact: NDArray[np.float64], up_to_one: bool) -> Tolerance:
+    atol = derived_atol(outputs, exact)
+    return Tolerance(
+        atol=max(atol, derived_atol(_ONE, _ONE.astype(np.float64))) if up_to_one else atol
+    )
 
 
 def _tipped(outputs: NDArray[Any], exact: NDArray[np.float64]) -> Tolerance:

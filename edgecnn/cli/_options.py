@@ -133,7 +133,7 @@ skip_broken_option = click.option(
 
 def plain_options(command: Command) -> Command:
     """Add what is said of the inputs of plain ONNX files."""
-    for option in (_input_shape_option, _inputs_option):
+    for option in (input_shape_option, _inputs_option):
         command = option(command)
     return command
 
@@ -152,7 +152,7 @@ _inputs_option = click.option(
     metavar="FILE.npz",
     help="For ONNX files: an array for each input, by its name.  [default: random]",
 )
-_input_shape_option = click.option(
+input_shape_option = click.option(
     "--input-shape",
     "input_shapes",
     multiple=True,

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgecnn.cli._options import find_bundle, json_option, names, note, variant_option
+from edgecnn.cli._options import (
+    find_bundle,
+    input_shape_option,
+    json_option,
+    names,
+    note,
+    variant_option,
+)
 
 if TYPE_CHECKING:
     from edgecnn.bundle import Bundle, Manifest
@@ -26,9 +33,15 @@ if TYPE_CHECKING:
     type=click.Choice(["python"]),
     help="Print the code that runs the model on an image without edgecnn, and nothing else.",
 )
+@input_shape_option
 @json_option
 def command(
-    model: Path | None, variants: str | None, layers: bool, code: str | None, as_json: bool
+    model: Path | None,
+    variants: str | None,
+    layers: bool,
+    code: str | None,
+    as_json: bool,
+    **shapes: Any,
 ) -> None:
     """Show what a bundle or an ONNX file is made of, and where it comes from.
 
@@ -36,18 +49,20 @@ def command(
     the package onnx, a bundle is described as far as its manifest goes.
     """
     from edgecnn.inspection import inspect, python_code
+    from edgecnn.plain import is_file_name
     from edgecnn.records import to_json
 
-    place: Bundle | Path = model if model is not None and model.is_file() else find_bundle(model)
+    plain = model is not None and is_file_name(model)
+    place: Bundle | Path = model if model is not None and plain else find_bundle(model)
     chosen = names(variants) if variants else None
     if code:
         if as_json:
             raise click.UsageError("--code prints code, --json a document: give one.")
         if chosen and len(chosen) > 1:
             raise click.UsageError("--code is for one variant.")
-        click.echo(python_code(place, chosen[0] if chosen else None), nl=False)
+        click.echo(python_code(place, chosen[0] if chosen else None, **shapes), nl=False)
         return
-    found = inspect(place, chosen)
+    found = inspect(place, chosen, **shapes)
     if as_json:
         click.echo(to_json(found), nl=False)
     else:
@@ -128,7 +143,7 @@ def _variant_facts(each: VariantInspection, *, titled: bool) -> Iterator[tuple[s
 def _graph_facts(graph: GraphSummary) -> Iterator[tuple[str, str]]:
     from edgecnn.cli._show import size
 
-    yield "Inputs", "\n".join(map(str, graph.inputs))
+    yield "Inputs", "\n".join(map(str, graph.inputs)) or "none: it takes no inputs"
     yield "Outputs", "\n".join(map(str, graph.outputs))
     opsets = ", ".join(f"{name} {version}" for name, version in graph.opsets.items())
     yield "Opset", f"{opsets}; IR {graph.ir_version}; written by {graph.producer or 'nobody named'}"
@@ -175,6 +190,8 @@ def _quantized(graph: GraphSummary) -> str:
     count = sum(bool(layer.quantized) for layer in weighed)
     if not count:
         return "nothing"
+    if not graph.activations:
+        return f"{count} of {len(weighed)} layers with weights"
     kinds = f"{'/'.join(graph.activations)} activations, {'/'.join(graph.weights)} weights"
     return f"{count} of {len(weighed)} layers with weights: {kinds}"
 

@@ -143,7 +143,8 @@ def _title(found: ParityReport) -> str:
     if found.inputs == "no inputs":
         return "Parity of files that take no inputs"
     if found.seed is not None:
-        return f"Parity on {found.images} {found.inputs} (seed {found.seed})"
+        inputs = found.inputs if found.images != 1 else found.inputs.removesuffix("s")
+        return f"Parity on {found.images} {inputs} (seed {found.seed})"
     of = "" if found.inputs.startswith("golden") else "of "
     return f"Parity on {found.images} {of}{found.inputs}"
 

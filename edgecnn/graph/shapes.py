@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,12 +43,15 @@ class Tensor:
         return math.ceil(self.elements * self.item_bytes)
 
 
-def static_shapes(model: ModelProto, batch: int = 1) -> dict[str, Tensor]:
+def static_shapes(
+    model: ModelProto, batch: int = 1, inputs: Iterable[TensorSpec] = ()
+) -> dict[str, Tensor]:
     """Infer the shape of every tensor of a graph.
 
     Args:
         model: A model; it is left as it is.
         batch: What the first axis of each input is taken to be where it is open.
+        inputs: Inputs whose open sizes are known all the same.
 
     Returns:
         Every tensor by its name, initializers too; those that inference cannot tell are missing or
@@ -60,8 +63,11 @@ def static_shapes(model: ModelProto, batch: int = 1) -> dict[str, Tensor]:
     from onnx import shape_inference
 
     light = _without_weights(model)
+    sizes = {spec.name: spec.shape for spec in inputs}
     for value in real_inputs(light.graph):
-        _fix_batch(value.type.tensor_type.shape, batch)
+        shape = value.type.tensor_type.shape
+        _fix_sizes(shape, sizes.get(value.name, ()))
+        _fix_batch(shape, batch)
     graph = shape_inference.infer_shapes(light, data_prop=True).graph
     known = {item.name: _tensor(item) for item in (*graph.input, *graph.value_info, *graph.output)}
     for weight in model.graph.initializer:
@@ -102,6 +108,15 @@ def _without_weights(model: ModelProto) -> ModelProto:
     return light
 
 
+def _fix_sizes(shape: TensorShapeProto, sizes: tuple[int | str, ...]) -> None:
+    for axis in shape.dim:
+        if axis.dim_value < 0:  # PaddlePaddle's way to leave a size open
+            axis.ClearField("dim_value")
+    for axis, size in zip(shape.dim, sizes, strict=False):
+        if isinstance(size, int):
+            axis.dim_value = size
+
+
 def _fix_batch(shape: TensorShapeProto, batch: int) -> None:
     if not shape.dim or shape.dim[0].HasField("dim_value"):
         return
@@ -121,7 +136,7 @@ def _tensor(value: ValueInfoProto) -> Tensor:
 
 def _declared_axes(shape: TensorShapeProto) -> Iterator[int | str]:
     for axis in shape.dim:
-        closed = axis.HasField("dim_value") and axis.dim_value >= 0  # PaddlePaddle writes -1
+        closed = axis.HasField("dim_value") and axis.dim_value >= 0
         yield axis.dim_value if closed else axis.dim_param or "?"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -133,30 +133,34 @@ class _Graph:
         return self.makers.get(node.input[number]) if number < len(node.input) else None
 
 
-def summarise(content: bytes, *, where: str) -> GraphSummary:
+def summarise(
+    content: bytes, *, where: str, inputs: Sequence[TensorSpec] = (), infer: bool = True
+) -> GraphSummary:
     """Describe an ONNX file.
 
     Args:
         content: The file; weights in a file beside it are not needed.
         where: Its name, for the error.
+        inputs: Inputs whose open sizes are known all the same.
+        infer: Infer shapes; a file that the gate refuses may make that endless.
 
     Raises:
         ModelError: It is no ONNX file, or its nodes are not in the order they run.
     """
     model = _parse(content, where)
     constants = _constants(model, where)
-    shapes, problems = _shapes(model)
+    shapes, problems = _shapes(model, inputs) if infer else ({}, [])
     makers = {name: node for node in model.graph.node for name in node.output}
     graph = _Graph(model, shapes, makers, constants)
     nodes = [node for node in model.graph.node if not _is_constant(node, constants)]
     layers, parameters = _layers(graph, nodes)
     quantized = [pair for node in nodes if (pair := _quantization(node, graph))]
-    inputs = real_inputs(model.graph)
+    values = real_inputs(model.graph)
     macs = [layer.macs for layer in layers]
     peak = max(layers, key=lambda layer: layer.memory_bytes or 0, default=None)
     measured = peak is not None and all(layer.memory_bytes is not None for layer in layers)
     return GraphSummary(
-        inputs=tuple(map(declared, inputs)),
+        inputs=tuple(map(declared, values)),
         outputs=tuple(map(declared, model.graph.output)),
         opsets={item.domain or "onnx": item.version for item in model.opset_import},
         ir_version=model.ir_version,
@@ -164,14 +168,14 @@ def summarise(content: bytes, *, where: str) -> GraphSummary:
         operators=dict(Counter(map(_operator, model.graph.node)).most_common()),
         parameters=sum(graph.tensor(name).elements or 0 for name in parameters),
         parameter_bytes=sum(graph.tensor(name).bytes or 0 for name in parameters),
-        batch=_batch(graph.tensor(inputs[0].name)) if inputs else 1,
+        batch=_batch(graph.tensor(values[0].name)) if values else 1,
         macs=None if None in macs else sum(filter(None, macs)),
         peak_memory_bytes=peak.memory_bytes if peak and measured else None,
         peak_layer=peak.name if peak and measured else "",
-        activations=tuple(sorted({pair[0] for pair in quantized})),
-        weights=tuple(sorted({pair[1] for pair in quantized})),
+        activations=tuple(sorted({pair[0] for pair in quantized} - {""})),
+        weights=tuple(sorted({pair[1] for pair in quantized} - {""})),
         layers=tuple(layers),
-        notes=(*problems, *_notes(model, layers)),
+        notes=(*problems, *_notes(graph, layers)),
     )
 
 
@@ -219,11 +223,11 @@ def _opens_subgraph(node: NodeProto) -> bool:
     return node.op_type in _SUBGRAPHS
 
 
-def _shapes(model: ModelProto) -> tuple[dict[str, Tensor], list[str]]:
+def _shapes(model: ModelProto, inputs: Sequence[TensorSpec]) -> tuple[dict[str, Tensor], list[str]]:
     from onnx import shape_inference
 
     try:
-        return static_shapes(model), []
+        return static_shapes(model, inputs=inputs), []
     except (shape_inference.InferenceError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         return {}, [f"Shapes could not be inferred, so nothing is counted: {reason}"]
@@ -319,10 +323,10 @@ def _batch(tensor: Tensor) -> int:
     return tensor.shape[0] if tensor.shape else 1
 
 
-def _notes(model: ModelProto, layers: list[Layer]) -> Iterator[str]:
-    for value in real_inputs(model.graph):
-        axes = declared(value).shape
-        if any(isinstance(axis, str) for axis in axes[1:]):
+def _notes(graph: _Graph, layers: list[Layer]) -> Iterator[str]:
+    for value in real_inputs(graph.model.graph):
+        open_ones = any(isinstance(axis, str) for axis in declared(value).shape[1:])
+        if open_ones and graph.tensor(value.name).shape is None:
             yield f"{declared(value)} has open axes; what depends on them is not counted."
     uncounted = sorted({layer.operator for layer in layers if layer.macs is None})
     if uncounted:

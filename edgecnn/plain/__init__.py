@@ -5,8 +5,16 @@ foreign file in and names it, `inputs` makes or reads what it is run on, `feedin
 """
 
 from edgecnn.plain.feeding import batch_of, batches, feeds, gather, matching
-from edgecnn.plain.files import PlainFile, existing_file, is_file_name, open_files
-from edgecnn.plain.inputs import NO_INPUTS, RANDOM, Inputs, Request, make_inputs, parse_shapes
+from edgecnn.plain.files import PlainFile, existing_file, is_file_name, open_files, plain_variant
+from edgecnn.plain.inputs import (
+    NO_INPUTS,
+    RANDOM,
+    Inputs,
+    Request,
+    fixed,
+    make_inputs,
+    parse_shapes,
+)
 
 __all__ = [
     "NO_INPUTS",
@@ -18,10 +26,12 @@ __all__ = [
     "batches",
     "existing_file",
     "feeds",
+    "fixed",
     "gather",
     "is_file_name",
     "make_inputs",
     "matching",
     "open_files",
     "parse_shapes",
+    "plain_variant",
 ]

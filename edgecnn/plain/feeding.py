@@ -78,7 +78,7 @@ def batch_of(file: PlainFile, request: Request, batch_size: int | None) -> int:
     Raises:
         InputError: It takes other batches.
     """
-    batched, step = batch_axis(fixed(file, request.shapes))
+    batched, step = batch_axis(fixed(file.name, file.inputs, request.shapes))
     size = batch_size or step or 1
     if size != (step or size) or (size > 1 and not batched):
         raise InputError(
@@ -102,7 +102,7 @@ def batches(
     Raises:
         InputError: A size is open, or what was given does not fit.
     """
-    most = few(fixed(file, request.shapes), size, _BENCH_ELEMENTS)
+    most = few(fixed(file.name, file.inputs, request.shapes), size, _BENCH_ELEMENTS)
     inputs = _repeated(make_inputs(like, request, most * size), size)
     runs = feeds(inputs, file, size)[:MOST]
     return runs, " ".join(filter(None, (_said(inputs, len(runs), size), matching(inputs, file))))

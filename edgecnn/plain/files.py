@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,18 @@ if TYPE_CHECKING:
 # At batch 1 the gate's own budget holds. In a larger batch each sample more may take so much: four
 # times what the largest of torchvision's nets take.
 _SAMPLE_BYTES = LIVE_BYTES // 4
+
+# Engines compute these by approximations whose error is one of 1, however small the result is.
+_UP_TO_ONE = {"HardSigmoid", "Sigmoid", "Softmax", "Tanh"}
+_SAME_VALUES = {
+    "Flatten",
+    "Identity",
+    "Reshape",
+    "Slice",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+}
 
 _INTEGER = {
     "ConvInteger",
@@ -46,6 +58,7 @@ class PlainFile:
         inputs: What goes in, as the graph declares it.
         measured: SHA-256 of the file and of those with its weights, by name.
         memory: Bytes that a session of it may take at batch 1, beyond the engine itself.
+        up_to_one: Names of outputs that end in a sigmoid, softmax or tanh.
     """
 
     name: str
@@ -53,6 +66,7 @@ class PlainFile:
     inputs: tuple[TensorSpec, ...]
     measured: dict[str, str]
     memory: int
+    up_to_one: frozenset[str]
 
     def memory_for(self, samples: int) -> int:
         """Give the bytes that a session may take if its runs hold so many samples."""
@@ -109,18 +123,31 @@ def _names(paths: Sequence[Path]) -> list[str]:
 def _open(path: Path, name: str) -> PlainFile:
     extras.require("Looking into a graph", "onnx")
     model = check_file(path)
-    files = [path, *_beside(model, path.parent)]
-    variant = Variant(
+    variant = plain_variant(path, model, name)
+    inputs = tuple(map(declared, real_inputs(model.graph)))
+    folder = Path(name).parent
+    digests = {name: file_sha256(path)}
+    for file in map(Path, variant.files[1:]):
+        digests[str(folder / file.name)] = file_sha256(file)
+    memory = memory_for(model, path.parent)
+    return PlainFile(name, variant, inputs, digests, memory, frozenset(_up_to_one(model)))
+
+
+def plain_variant(path: Path, model: ModelProto, name: str) -> Variant:
+    """Describe a file that belongs to no bundle as a runtime opens it, with its weights beside it.
+
+    Args:
+        path: Where it lies.
+        model: What it holds.
+        name: What it is called.
+    """
+    return Variant(
         name=name,
         precision=_precision(model),
         format="onnx",
-        files=tuple(map(str, files)),
+        files=tuple(map(str, (path, *_beside(model, path.parent)))),
         preprocessing=False,
     )
-    inputs = tuple(map(declared, real_inputs(model.graph)))
-    digests = {name: file_sha256(path)}
-    digests |= {f"{Path(name).parent / file.name}": file_sha256(file) for file in files[1:]}
-    return PlainFile(name, variant, inputs, digests, memory_for(model, path.parent))
 
 
 def _beside(model: ModelProto, folder: Path) -> list[Path]:
@@ -131,6 +158,16 @@ def _beside(model: ModelProto, folder: Path) -> list[Path]:
         if entry.key == "location"
     }
     return [folder / place for place in sorted(places)]
+
+
+def _up_to_one(model: ModelProto) -> Iterator[str]:
+    makers = {name: node for node in model.graph.node for name in node.output}
+    for output in model.graph.output:
+        maker = makers.get(output.name)
+        while maker is not None and maker.op_type in _SAME_VALUES:
+            maker = makers.get(maker.input[0])
+        if maker is not None and maker.op_type in _UP_TO_ONE:
+            yield output.name
 
 
 def _precision(model: ModelProto) -> Precision:

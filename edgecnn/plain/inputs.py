@@ -112,7 +112,7 @@ def make_inputs(file: PlainFile, request: Request, samples: int | None = None) -
     Raises:
         InputError: A size is open, or what was given does not fit.
     """
-    specs = fixed(file, request.shapes)
+    specs = fixed(file.name, file.inputs, request.shapes)
     if not specs:
         if request.file:
             raise InputError(f"{file} takes no inputs.", "Leave --inputs out.")
@@ -128,15 +128,20 @@ def make_inputs(file: PlainFile, request: Request, samples: int | None = None) -
     return Inputs(arrays, batched, count if batched else 1, step, RANDOM, request.seed)
 
 
-def fixed(file: PlainFile, shapes: Shapes) -> tuple[TensorSpec, ...]:
+def fixed(file: str, inputs: Sequence[TensorSpec], shapes: Shapes) -> tuple[TensorSpec, ...]:
     """Give what a file takes, with the shapes that the user gave in place of open ones.
 
     Open sizes of one name are one size, in other inputs too.
 
+    Args:
+        file: The file's name, for the error.
+        inputs: What it declares.
+        shapes: What the user gave, by the names of the inputs.
+
     Raises:
         InputError: There is no such input, or it cannot have this shape.
     """
-    names = [spec.name for spec in file.inputs]
+    names = [spec.name for spec in inputs]
     for name in shapes:
         if name not in names:
             raise InputError(
@@ -145,13 +150,13 @@ def fixed(file: PlainFile, shapes: Shapes) -> tuple[TensorSpec, ...]:
             )
     specs = [
         _with_shape(file, spec, tuple(shapes[spec.name])) if spec.name in shapes else spec
-        for spec in file.inputs
+        for spec in inputs
     ]
     sizes: dict[int | str, int | str] = {
         name: size
-        for open_, closed in zip(file.inputs, specs, strict=True)
+        for open_, closed in zip(inputs, specs, strict=True)
         for name, size in zip(open_.shape, closed.shape, strict=True)
-        if isinstance(name, str) and name != "?"
+        if isinstance(name, str) and isinstance(size, int) and name != "?"
     }
     return tuple(
         replace(spec, shape=tuple(sizes.get(size, size) for size in spec.shape)) for spec in specs
@@ -177,7 +182,7 @@ def few(specs: Sequence[TensorSpec], size: int, elements: int) -> int:
     return min(MOST, max(1, elements // max(1, each * size)))
 
 
-def _with_shape(file: PlainFile, spec: TensorSpec, shape: tuple[int, ...]) -> TensorSpec:
+def _with_shape(file: str, spec: TensorSpec, shape: tuple[int, ...]) -> TensorSpec:
     pairs = zip(spec.shape, shape, strict=False)
     same = all(isinstance(want, str) or want == have for want, have in pairs)
     if len(shape) != len(spec.shape) or not same:
@@ -190,10 +195,14 @@ def _with_shape(file: PlainFile, spec: TensorSpec, shape: tuple[int, ...]) -> Te
 
 def _refuse_open(file: PlainFile, specs: Sequence[TensorSpec]) -> None:
     for spec in specs:
-        sizes = [str(size) for size in spec.shape[1:] if isinstance(size, str)]
-        if sizes:
+        axes = [
+            f"axis {place}" if size == "?" else size
+            for place, size in enumerate(spec.shape)
+            if place and isinstance(size, str)
+        ]
+        if axes:
             raise InputError(
-                f"{file} takes {spec}, which leaves {', '.join(sizes)} open.",
+                f"{file} takes {spec}, which leaves {', '.join(axes)} open.",
                 f"Say the shape, such as `--input-shape {_example(spec)}`, or give "
                 "`--inputs FILE.npz`.",
             )
@@ -257,7 +266,7 @@ def _read(file: PlainFile, specs: Sequence[TensorSpec], path: Path) -> Inputs:
 
 def _load(path: Path) -> Arrays:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: np.asarray(archive[name]) for name in archive.files}
     except OSError as error:
         reason = error.strerror or str(error)
