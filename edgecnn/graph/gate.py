@@ -9,14 +9,15 @@ parses it, and checks each node's result before it looks at the next. The number
 from __future__ import annotations
 
 import stat
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecnn.errors import InputError, ModelError
-from edgecnn.graph.limits import Refusal, largest_file, shown
-from edgecnn.graph.operators import OWN, check_memory, check_name, check_operators
+from edgecnn.graph.limits import LIVE_BYTES, NODES, Refusal, largest_file, shown, size_text
+from edgecnn.graph.operators import OWN, check_names, check_operators, place_of
 from edgecnn.graph.tensors import check_tensors
-from edgecnn.graph.walk import Contradiction, Walk, check_type, walk
+from edgecnn.graph.walk import Contradiction, Walk, check_type, least_bytes, opened, walk
 from edgecnn.graph.wire import check_wire, too_large
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def check_model(model: ModelProto, *, where: str, folder: Path | None = None) ->
         check_tensors(model, folder)
         check_operators(model)
         _check_order(model)
-        check_memory(model, _walk(model))
+        _check_memory(model, _walk(model))
     except Refusal as refusal:
         raise _error(where, refusal) from refusal
     except RecursionError as error:
@@ -98,19 +99,20 @@ def parse(content: bytes, *, where: str) -> ModelProto:
         ModelError: It is no ONNX file, has no operators, or would take too much to parse.
     """
     import onnx
+    from google.protobuf.message import DecodeError
 
     try:
         check_wire(content, onnx.ModelProto.DESCRIPTOR)
         model: ModelProto = onnx.ModelProto.FromString(content)
+        _check_count(model)
+        check_names(model)
     except Refusal as refusal:
         raise _error(where, refusal) from refusal
-    except Exception as error:  # whatever a parser may stumble over
+    except DecodeError as error:
         raise ModelError(
             f"{where} is no ONNX file: {str(error).strip().rstrip('.')}.",
             "Check the path, and that the file is whole.",
         ) from error
-    if not model.graph.node:
-        raise ModelError(f"{where} is no ONNX file: it has no operators.", "Check the path.")
     return model
 
 
@@ -152,8 +154,7 @@ def _check_interface(model: ModelProto) -> None:
     if not graph.output:
         raise Refusal("has no outputs")
     for value in (*graph.input, *graph.value_info, *graph.output):
-        check_name(value.name)
-        check_type(value.name, value.type)
+        check_type(value.name, opened(value.type))
 
 
 def _check_order(model: ModelProto) -> None:
@@ -185,6 +186,42 @@ def _walk(model: ModelProto) -> Walk:
     except Contradiction:
         # Some nets are written for another batch; what is wrong at every batch fails again.
         return walk(model, batch=None)
+
+
+def _check_count(model: ModelProto) -> None:
+    count = len(model.graph.node)
+    if not count:
+        raise Refusal("is no ONNX file: it has no operators", "Check the path.")
+    if count > NODES:
+        raise Refusal(f"has {count:,} operators, of which {NODES:,} are allowed")
+
+
+def _check_memory(model: ModelProto, found: Walk) -> None:
+    """Add up what must exist at once: activations while they are needed, computed constants all.
+
+    Engines compute beforehand what no input reaches, and keep it.
+    """
+    graph = model.graph
+    constants = {tensor.name for tensor in graph.initializer}
+    last_use = {name: step for step, node in enumerate(graph.node) for name in node.input}
+    last_use |= {value.name: len(graph.node) for value in graph.output}
+    ends: Counter[int] = Counter()
+    live = 0
+    for step, node in enumerate(graph.node):
+        constant = constants.issuperset(filter(None, node.input))
+        for name in filter(None, node.output):
+            size = least_bytes(found.types[name]) if name in found.types else 0
+            live += size
+            if constant:
+                constants.add(name)
+            else:
+                ends[last_use.get(name, step)] += size
+        if live > LIVE_BYTES:
+            raise Refusal(
+                f"needs more than {size_text(LIVE_BYTES)} for its activations at {place_of(node)} "
+                f"({node.op_type}) at batch 1"
+            )
+        live -= ends[step]
 
 
 def _error(where: str, refusal: Refusal) -> ModelError:

@@ -70,12 +70,13 @@ def largest_file() -> int:
 def size_text(count: int) -> str:
     """Write a number of bytes in words.
 
-    >>> [size_text(count) for count in (12, 3 << 20, 5 << 30)]
-    ['12 bytes', '3 MiB', '5 GiB']
+    >>> [size_text(count) for count in (12, 3 << 20, 5 << 30, 1 << 50)]
+    ['12 bytes', '3 MiB', '5 GiB', '1,048,576 GiB']
     """
     for unit, name in ((GIB, "GiB"), (MIB, "MiB")):
         if count >= unit:
-            return f"{count / unit:.3g} {name}"
+            size = count / unit
+            return f"{size:,.0f} {name}" if size >= 100 else f"{size:.3g} {name}"
     return f"{count} bytes"
 
 

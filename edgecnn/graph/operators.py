@@ -1,26 +1,40 @@
-"""The operators that a foreign ONNX file may use, how, and what they may need in memory."""
+"""The operators that a foreign ONNX file may use, and how."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from edgecnn.graph.limits import (
-    LIVE_BYTES,
     NAME_CHARACTERS,
-    NODES,
+    RANK,
     SETTING,
     TEXT_BYTES,
     Refusal,
     shown,
-    size_text,
 )
-from edgecnn.graph.walk import MICROSOFT, STAND_INS, Walk, least_bytes
 
 if TYPE_CHECKING:
     from onnx import AttributeProto, ModelProto, NodeProto
 
-OWN = ("", "ai.onnx")
-_MICROSOFT = {*STAND_INS, "QLinearConv", "QLinearReduceMean"}
+OWN, MICROSOFT = ("", "ai.onnx"), "com.microsoft"
+# ONNX Runtime's own operators on integers, as its quantizer writes them.
+_ON_INTEGERS = {
+    "DequantizeLinear",
+    "QGemm",
+    "QLinearAdd",
+    "QLinearAveragePool",
+    "QLinearConcat",
+    "QLinearConv",
+    "QLinearGlobalAveragePool",
+    "QLinearLeakyRelu",
+    "QLinearMul",
+    "QLinearReduceMean",
+    "QLinearSigmoid",
+    "QLinearSoftmax",
+    "QLinearWhere",
+    "QuantizeLinear",
+}
 _RANDOM = {
     "Bernoulli",
     "Multinomial",
@@ -42,40 +56,91 @@ _ABOVE_ZERO = {
 }
 
 
-def check_operators(model: ModelProto) -> None:
-    """Check each node alone: a known operator, used as ONNX says, without graphs inside.
+def check_names(model: ModelProto) -> None:
+    """Refuse names that are too long to show, or would steer a terminal that shows them.
 
     Raises:
-        Refusal: One is not; the reason names it.
+        Refusal: There is such a one.
     """
-    from onnx import checker
+    graph = model.graph
+    for name in _all_names(model):
+        if not isinstance(name, str):  # protobuf gives bytes where they are no UTF-8
+            raise Refusal(f"has a name that is no text, {shown(name)}")
+        if len(name) > NAME_CHARACTERS:
+            raise Refusal(f"has a name of {len(name):,} characters, {shown(name)}")
+        if not name.isprintable():
+            raise Refusal(f"has a name with control characters in it, {shown(name)}")
+    if not all(value.name for value in (*graph.input, *graph.output)):
+        raise Refusal("has an input or output without a name")
 
-    if len(model.graph.node) > NODES:
-        raise Refusal(f"has {len(model.graph.node):,} operators, of which {NODES:,} are allowed")
+
+def _all_names(model: ModelProto) -> Iterator[str]:
+    graph = model.graph
+    yield from (model.producer_name, model.producer_version)
+    yield from (item.domain for item in model.opset_import)
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        yield value.name
+        yield from (axis.dim_param for axis in value.type.tensor_type.shape.dim)
+    yield from (tensor.name for tensor in graph.initializer)
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (attribute.name for attribute in node.attribute)
+
+
+def check_operators(model: ModelProto) -> None:
+    """Refuse operators that are not known, or need what no plain net needs.
+
+    Raises:
+        Refusal: There is such a one.
+    """
     versions = {item.domain: item.version for item in model.opset_import}
-    context = checker.C.CheckerContext()
-    context.ir_version = model.ir_version
-    context.opset_imports = versions
     for node in model.graph.node:
-        place = shown(node.name or next(iter(node.output), ""))
-        _check_operator(node, place, versions)
+        _check_operator(node, place_of(node), versions)
         for attribute in node.attribute:
-            _check_attribute(attribute, node, place)
-        if node.op_type == "Constant" or node.domain == MICROSOFT:
-            continue  # its tensor has been checked; onnx does not know the other
+            _check_kind(attribute, node)
+
+
+class Usage:
+    """How a model's operators may be used, by the versions that it asks for.
+
+    What passes can be given to onnx's shape inference, which would crash on some of the rest.
+    """
+
+    def __init__(self, model: ModelProto) -> None:
+        from onnx import checker
+
+        self._check_node = checker.check_node
+        self._error = checker.ValidationError
+        self._context = checker.C.CheckerContext()
+        self._context.ir_version = model.ir_version
+        self._context.opset_imports = {item.domain: item.version for item in model.opset_import}
+
+    def check(self, node: NodeProto) -> None:
+        """Check a node of ONNX's own that holds no graphs.
+
+        Raises:
+            Refusal: It has too few inputs, an attribute of the wrong kind, or a forbidding one.
+        """
+        for attribute in node.attribute:
+            _check_numbers(attribute, node)
         try:
-            checker.check_node(node, context)
-        except (checker.ValidationError, RuntimeError) as error:
+            self._check_node(node, self._context)
+        except (self._error, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split("==> Context")[0].split())[:200].rstrip(".")
-            raise Refusal(f"uses {node.op_type} wrongly at {place}: {reason}") from error
+            raise Refusal(f"uses {node.op_type} wrongly at {place_of(node)}: {reason}") from error
+
+
+def place_of(node: NodeProto) -> str:
+    """Name a node for a message, by its first output where it has no name."""
+    return shown(node.name or next(iter(node.output), ""))
 
 
 def _check_operator(node: NodeProto, place: str, versions: dict[str, int]) -> None:
     from onnx import defs
 
-    for name in (node.name, node.op_type, node.domain, *node.input, *node.output):
-        check_name(name)
-    if node.domain == MICROSOFT and node.op_type in _MICROSOFT and MICROSOFT in versions:
+    if not any(node.output):
+        raise Refusal(f"uses {shown(node.op_type)} wrongly: it gives nothing")
+    if node.domain == MICROSOFT and node.op_type in _ON_INTEGERS and MICROSOFT in versions:
         return
     if node.domain not in OWN:
         raise Refusal(
@@ -95,15 +160,13 @@ def _check_operator(node: NodeProto, place: str, versions: dict[str, int]) -> No
         raise Refusal(f"needs {node.op_type} at {place}, which gives something else than tensors")
 
 
-def _is_tensor(parameter: object) -> bool:
-    # Operators on any type, such as Identity, say so themselves: their inputs are tensors here.
-    kinds = {str(kind).partition("(")[0] for kind in parameter.types}  # type: ignore[attr-defined]
-    return "tensor" in kinds and next(iter(parameter.types)) != "tensor(string)"  # type: ignore[attr-defined]
+def _is_tensor(parameter: Any) -> bool:
+    # Operators on any type, such as Identity, are not meant: what goes into them here are tensors.
+    return any(kind.startswith("tensor(") and "string" not in kind for kind in parameter.types)
 
 
-def _check_attribute(attribute: AttributeProto, node: NodeProto, place: str) -> None:
-    check_name(attribute.name)
-    kind = f"{shown(attribute.name)} at {place} ({node.op_type})"
+def _check_kind(attribute: AttributeProto, node: NodeProto) -> None:
+    kind = _setting(attribute, node)
     if attribute.HasField("g") or attribute.graphs:
         raise Refusal(
             f"holds a graph within the graph, {kind}",
@@ -113,53 +176,24 @@ def _check_attribute(attribute: AttributeProto, node: NodeProto, place: str) -> 
         raise Refusal(f"holds a sparse tensor, {kind}", "Export it with dense ones.")
     if attribute.HasField("tp") or attribute.type_protos or attribute.ref_attr_name:
         raise Refusal(f"holds what only functions and sequences need, {kind}")
+
+
+def _check_numbers(attribute: AttributeProto, node: NodeProto) -> None:
+    name, kind = attribute.name, _setting(attribute, node)
     if max(map(len, (attribute.s, *attribute.strings))) > TEXT_BYTES:
         raise Refusal(f"holds a text of more than {TEXT_BYTES:,} bytes, {kind}")
-    whole = (attribute.i, *attribute.ints)
-    if attribute.name in _ABOVE_ZERO and attribute.ints and min(attribute.ints) < 1:
-        raise Refusal(f"sets {kind} to {list(attribute.ints)[:4]}, which must be above zero")
-    if attribute.name in _ABOVE_ZERO and attribute.HasField("i") and attribute.i < 1:
-        raise Refusal(f"sets {kind} to {attribute.i}, which must be above zero")
-    if node.op_type not in ("Slice", "Constant") and max(map(abs, whole)) > SETTING:
+    numbers = [*attribute.ints, *([attribute.i] if attribute.HasField("i") else [])]
+    if not numbers:
+        return
+    if name in _ABOVE_ZERO and min(numbers) < 1:
+        raise Refusal(f"sets {kind} to {min(numbers)}, which must be above zero")
+    if name == "batch_dims" and min(numbers) < 0:
+        raise Refusal(f"sets {kind} to {min(numbers)}, which must not be negative")
+    if name in ("axis", "axes") and max(map(abs, numbers)) > RANK:
+        raise Refusal(f"sets {kind} to {max(numbers, key=abs)}, where {RANK} axes are allowed")
+    if node.op_type != "Slice" and max(map(abs, numbers)) > SETTING:
         raise Refusal(f"sets {kind} beyond {SETTING:,}")
 
 
-def check_memory(model: ModelProto, found: Walk) -> None:
-    """Add up what must exist at once: activations while they are needed, computed constants all.
-
-    Engines compute beforehand what no input reaches, and keep it.
-    """
-    graph = model.graph
-    constants = {tensor.name for tensor in graph.initializer}
-    last_use = {name: step for step, node in enumerate(graph.node) for name in node.input}
-    last_use |= {value.name: len(graph.node) for value in graph.output}
-    ends: dict[int, int] = {}
-    live = 0
-    for step, node in enumerate(graph.node):
-        constant = all(name in constants for name in filter(None, node.input))
-        for name in filter(None, node.output):
-            size = least_bytes(found.types[name]) if name in found.types else 0
-            live += size
-            if constant:
-                constants.add(name)
-            else:
-                end = last_use.get(name, step)
-                ends[end] = ends.get(end, 0) + size
-        if live > LIVE_BYTES:
-            raise Refusal(
-                f"needs {size_text(live)} for its activations at {shown(node.name)} "
-                f"({node.op_type}) at batch 1, of which {size_text(LIVE_BYTES)} are allowed"
-            )
-        live -= ends.get(step, 0)
-
-
-def check_name(name: str) -> None:
-    """Refuse a name that is too long to show, or would steer a terminal that shows it.
-
-    Raises:
-        Refusal: It is such a one.
-    """
-    if len(name) > NAME_CHARACTERS:
-        raise Refusal(f"has a name of {len(name):,} characters, {shown(name)}")
-    if not name.isprintable():
-        raise Refusal(f"has a name with control characters in it, {shown(name)}")
+def _setting(attribute: AttributeProto, node: NodeProto) -> str:
+    return f"{shown(attribute.name)} at {place_of(node)} ({shown(node.op_type)[1:-1]})"

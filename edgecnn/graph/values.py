@@ -30,7 +30,10 @@ def read_value(tensor: TensorProto) -> Array | None:
     small = math.prod(tensor.dims) <= VALUE_ELEMENTS
     if not small or tensor.data_type not in plain or tensor.data_location == TensorProto.EXTERNAL:
         return None
-    return numpy_helper.to_array(tensor)
+    try:
+        return numpy_helper.to_array(tensor)
+    except ValueError:
+        return None  # it holds less than it declares, or more
 
 
 def compute(node: NodeProto, inputs: Sequence[Array | None], size: int) -> Array | None:

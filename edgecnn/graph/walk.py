@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgecnn.graph.limits import LIVE_BYTES, RANK, SETTING, Refusal, shown, size_text
+from edgecnn.graph.operators import MICROSOFT, OWN, Usage, place_of
 from edgecnn.graph.tensors import item_bits
 from edgecnn.graph.values import Array, compute, read_value
 
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, OperatorSetIdProto, TypeProto
 
 _STRING = 8  # onnx.TensorProto.STRING
-MICROSOFT = "com.microsoft"
 # How ONNX Runtime's own integer operators shape their result: as which operator, on which inputs.
-STAND_INS = {
+_STAND_INS = {
     "QLinearAdd": ("Add", (0, 3)),
     "QLinearMul": ("Mul", (0, 3)),
     "QLinearLeakyRelu": ("Identity", (0,)),
@@ -78,15 +78,19 @@ def walk(model: ModelProto, batch: int | None = 1) -> Walk:
         Contradiction: A node does not take what the graph gives it.
     """
     found = Walk()
-    opsets = {item.domain: item for item in model.opset_import}
+    opsets, usage = {item.domain: item for item in model.opset_import}, Usage(model)
     constants = {tensor.name for tensor in model.graph.initializer}
     for value in model.graph.input:
         if value.name not in constants:
-            found.types[value.name] = _input_type(value.type, batch)
+            found.types[value.name] = opened(value.type, batch)
     for tensor in model.graph.initializer:
         found.types[tensor.name] = _type(tensor.data_type, tensor.dims)
         _keep(found, tensor.name, read_value(tensor))
     for node in model.graph.node:
+        if _holds_graphs(node):
+            continue
+        if node.domain in OWN and node.op_type != "Constant":
+            usage.check(node)
         for name, kind in _outputs(node, found, opsets):
             check_type(name, kind)
             found.types[name] = kind
@@ -105,12 +109,11 @@ def check_type(name: str, kind: TypeProto) -> None:
     if kind.WhichOneof("value") not in ("tensor_type", None):
         what = str(kind.WhichOneof("value")).removesuffix("_type").replace("_", " ")
         raise Refusal(f"has {shown(name)}, a {what}, where only tensors are allowed")
-    axes = [axis for axis in kind.tensor_type.shape.dim if not is_open(axis)]
-    if len(kind.tensor_type.shape.dim) > RANK:
-        count = len(kind.tensor_type.shape.dim)
-        raise Refusal(f"makes {shown(name)} of {count:,} axes, of which {RANK} are allowed")
+    axes = kind.tensor_type.shape.dim
+    if len(axes) > RANK:
+        raise Refusal(f"makes {shown(name)} of {len(axes):,} axes, of which {RANK} are allowed")
     if any(axis.dim_value < 0 for axis in axes):
-        sizes = [axis.dim_value for axis in axes]
+        sizes = [axis.dim_value if axis.HasField("dim_value") else "?" for axis in axes]
         raise Refusal(f"makes {shown(name)} of a negative size, {sizes}")
     if least_bytes(kind) > LIVE_BYTES or any(axis.dim_value > SETTING for axis in axes):
         raise Refusal(
@@ -122,12 +125,7 @@ def check_type(name: str, kind: TypeProto) -> None:
 def least_elements(kind: TypeProto) -> int:
     """Count a tensor's elements; an open axis counts as one."""
     axes = kind.tensor_type.shape.dim
-    return math.prod(axis.dim_value for axis in axes if not is_open(axis))
-
-
-def is_open(axis: Any) -> bool:
-    """Whether an axis has no size. PaddlePaddle writes the size -1 into such ones."""
-    return not axis.HasField("dim_value") or axis.dim_value == -1
+    return math.prod(axis.dim_value for axis in axes if axis.HasField("dim_value"))
 
 
 def least_bytes(kind: TypeProto) -> int:
@@ -140,20 +138,24 @@ def full_shape(kind: TypeProto) -> tuple[int, ...] | None:
     shape = kind.tensor_type.shape
     if not kind.tensor_type.HasField("shape"):
         return None
-    sizes = tuple(axis.dim_value for axis in shape.dim if not is_open(axis))
+    sizes = tuple(axis.dim_value for axis in shape.dim if axis.HasField("dim_value"))
     return sizes if len(sizes) == len(shape.dim) else None
 
 
-def _input_type(kind: TypeProto, batch: int | None) -> TypeProto:
+def opened(kind: TypeProto, batch: int | None = None) -> TypeProto:
+    """Copy a type with its open axes really open, and the first one at a batch if that is given.
+
+    PaddlePaddle writes the size -1 into open axes.
+    """
     from onnx import TypeProto
 
     own = TypeProto()
     own.CopyFrom(kind)
     axes = own.tensor_type.shape.dim
     for axis in axes:
-        if is_open(axis):
+        if axis.dim_value == -1:
             axis.ClearField("dim_value")
-    if batch is not None and axes and is_open(axes[0]):
+    if batch is not None and axes and not axes[0].HasField("dim_value"):
         name = axes[0].dim_param
         for axis in axes:
             if axis is axes[0] or (name and axis.dim_param == name):
@@ -170,10 +172,14 @@ def _type(kind: int, shape: Any) -> TypeProto:
 def _outputs(
     node: NodeProto, found: Walk, opsets: Mapping[str, OperatorSetIdProto]
 ) -> Iterator[tuple[str, TypeProto]]:
-    if node.op_type == "Constant" and node.domain in ("", "ai.onnx"):
+    if node.op_type == "Constant" and node.domain in OWN:
         yield from _constant(node, found)
-    elif not any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
+    else:
         yield from _inferred(node, found, opsets)
+
+
+def _holds_graphs(node: NodeProto) -> bool:
+    return any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute)
 
 
 def _constant(node: NodeProto, found: Walk) -> Iterator[tuple[str, TypeProto]]:
@@ -191,9 +197,9 @@ def _constant(node: NodeProto, found: Walk) -> Iterator[tuple[str, TypeProto]]:
 def _inferred(
     node: NodeProto, found: Walk, opsets: Mapping[str, OperatorSetIdProto]
 ) -> Iterator[tuple[str, TypeProto]]:
-    from onnx import defs, shape_inference
+    from onnx import TensorProto, checker, defs, shape_inference
 
-    node = _stand_in(node)
+    original, node = node, _stand_in(node)
     domain = "" if node.domain == "ai.onnx" else node.domain
     types = {name: found.types[name] for name in node.input if name in found.types}
     if domain not in opsets or len(types) < len(set(filter(None, node.input))):
@@ -201,29 +207,61 @@ def _inferred(
     if not defs.has(node.op_type, opsets[domain].version, domain):
         return
     _check_sizes(node, found)
+    _check_axis(node, found)
     schema = defs.get_schema(node.op_type, opsets[domain].version, domain)
     data = {name: _tensor(found.values[name]) for name in node.input if name in found.values}
+    if node is not original:
+        types = {name: _of_type(kind, TensorProto.FLOAT) for name, kind in types.items()}
     try:
-        yield from shape_inference.infer_node_outputs(
+        results = shape_inference.infer_node_outputs(
             schema, node, types, data, opset_imports=list(opsets.values())
-        ).items()
-    except (shape_inference.InferenceError, ValueError, RuntimeError) as error:
+        )
+    except (
+        shape_inference.InferenceError,
+        checker.ValidationError,
+        RuntimeError,
+        ValueError,
+    ) as error:
         reason = " ".join(str(error).split())[:200].rstrip(".")
         raise Contradiction(
-            f"contradicts itself at {shown(node.name or node.output[0])} ({node.op_type}): {reason}"
+            f"contradicts itself at {place_of(node)} ({node.op_type}): {reason}"
         ) from error
+    for name, kind in results.items():
+        # Integer operators give what goes into them, and their stand-ins know floats.
+        elements = found.types[node.input[0]].tensor_type.elem_type
+        yield name, kind if node is original else _of_type(kind, elements)
+
+
+def _of_type(kind: TypeProto, elements: int) -> TypeProto:
+    from onnx import TypeProto
+
+    other = TypeProto()
+    other.CopyFrom(kind)
+    other.tensor_type.elem_type = elements
+    return other
 
 
 def _check_sizes(node: NodeProto, found: Walk) -> None:
     number = _SIZES.get(node.op_type, len(node.input))
     value = found.values.get(node.input[number]) if number < len(node.input) else None
     if value is not None and value.size and np.abs(value.astype(float)).max() > SETTING:
-        raise Refusal(f"sets a size beyond {SETTING:,} at {shown(node.name or node.output[0])}")
+        raise Refusal(f"sets a size beyond {SETTING:,} at {place_of(node)}")
+
+
+def _check_axis(node: NodeProto, found: Walk) -> None:
+    # Not every operator's inference looks before it counts axes from there.
+    kind = found.types.get(node.input[0]) if node.input else None
+    if kind is None or not kind.tensor_type.HasField("shape"):
+        return
+    count = len(kind.tensor_type.shape.dim)
+    for attribute in node.attribute:
+        if attribute.name == "axis" and abs(attribute.i) > count + 1:
+            raise Contradiction(f"counts {attribute.i} axes of {count} at {place_of(node)}")
 
 
 def _evaluate(node: NodeProto, found: Walk) -> None:
     shape = full_shape(found.types[node.output[0]]) if node.output[0] in found.types else None
-    if shape is None or node.domain not in ("", "ai.onnx"):
+    if shape is None or node.domain not in OWN:
         return
     if node.op_type in ("Shape", "Size"):
         _keep(found, node.output[0], _measure(node, found))
@@ -254,16 +292,17 @@ def _tensor(value: Array) -> Any:
 
 
 def _stand_in(node: NodeProto) -> NodeProto:
-    from onnx import helper
+    from onnx import defs, helper
 
-    if node.domain != MICROSOFT or node.op_type not in STAND_INS:
+    if node.domain != MICROSOFT or node.op_type not in _STAND_INS:
         return node
     if any(each.name == "channels_last" and each.i for each in node.attribute):
         return node
-    operator, chosen = STAND_INS[node.op_type]
+    operator, chosen = _STAND_INS[node.op_type]
     if operator == "Concat":
         chosen = tuple(range(2, len(node.input), 3))
     inputs = [node.input[number] for number in chosen if number < len(node.input)]
     other = helper.make_node(operator, inputs, node.output, name=node.name)
-    other.attribute.extend(each for each in node.attribute if each.name != "channels_last")
+    known = defs.get_schema(operator).attributes
+    other.attribute.extend(each for each in node.attribute if each.name in known)
     return other
