@@ -163,9 +163,20 @@ def _elementwise(node: NodeProto, writer: _Writer) -> None:
 def _on_one(node: NodeProto, writer: _Writer) -> None:
     _refuse_channels_last(node)
     attributes = _attributes(node, but={"channels_last", "opset"})
-    if node.op_type == "QLinearSoftmax":
-        _refuse_old_softmax(node)
+    if node.op_type == "QLinearSoftmax" and _attributes(node).get("opset", 13) < 13:
+        _old_softmax(node, writer)
+        return
     _finish(node, writer, _ON_ONE[node.op_type], [writer.floats(node, 0)], (3, 4), attributes)
+
+
+def _old_softmax(node: NodeProto, writer: _Writer) -> None:
+    # Up to opset 12, softmax runs over all axes from its own on at once.
+    image, stem = writer.floats(node, 0), node.name or node.output[0]
+    axis = _attributes(node).get("axis", 1)
+    rows = writer.node("Flatten", [image], f"{stem}/rows", f"{stem}/flatten", axis=axis)
+    shares = writer.node("Softmax", [rows], f"{stem}/shares", f"{stem}/softmax", axis=-1)
+    shape = writer.node("Shape", [image], f"{stem}/shape", f"{stem}/measure")
+    _finish(node, writer, "Reshape", [shares, shape], (3, 4), {})
 
 
 def _concat(node: NodeProto, writer: _Writer) -> None:
@@ -221,13 +232,6 @@ def _attributes(node: NodeProto, but: set[str] | None = None) -> dict[str, Any]:
 def _refuse_channels_last(node: NodeProto) -> None:
     if _attributes(node).get("channels_last"):
         raise _unknown(node, " in its channels-last form")
-
-
-def _refuse_old_softmax(node: NodeProto) -> None:
-    # Up to opset 12, softmax runs over all axes from its own on.
-    found = _attributes(node)
-    if found.get("opset", 13) < 13 and found.get("axis", 1) != -1:
-        raise _unknown(node, " of opset 12 or older")
 
 
 def _needed(constants: dict[str, NDArray[Any]], name: str, node: NodeProto) -> NDArray[Any]:
