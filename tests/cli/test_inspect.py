@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from onnx import helper
 from PIL import Image
 
 import edgecnn
 from edgecnn import bundle as bundles
 from edgecnn import images
 from edgecnn.inspection import python_code
-from edgecnn.spec import InputContract, Variant
+from edgecnn.spec import InputContract, TensorSpec, Variant
+from tests.plain.graphs import taking
+from tests.runtimes import graphs
 
 if TYPE_CHECKING:
     from tests.conftest import MakeBundle, TinyNet, TypeCommand
@@ -73,6 +76,55 @@ def test_a_plain_file(tiny_net: TinyNet, tmp_path: Path, type_command: TypeComma
     refused = type_command("inspect", path)
     assert (refused.code, refused.out) == (2, "")
     assert "net.onnx is no ONNX file" in refused.err
+
+
+def test_open_sizes_may_be_given(tmp_path: Path, type_command: TypeCommand) -> None:
+    path = taking(tmp_path / "net.onnx", TensorSpec("x", "float32", ("N", 3, "H", "W")))
+    file = path.variant.path
+    words = " ".join(type_command("inspect", file).out.split())
+    assert "x: float32 [N, 3, H, W] has open axes" in words
+    assert "Peak memory ? of activations" in words
+    done = type_command("inspect", file, "--input-shape", "x=2x3x4x5")
+    assert "has open axes" not in done.out
+    assert "Peak memory 480 B of activations" in " ".join(done.out.split())
+    code = type_command("inspect", file, "--code", "python", "--input-shape", "x=2x3x4x5").out
+    assert run_code(code, tmp_path) == ["x_out float32 (2, 3, 4, 5)"]
+    wrong = type_command("inspect", file, "--input-shape", "y=1")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "net.onnx has no input 'y'; it has x." in wrong.err
+
+
+def test_a_bundle_knows_its_sizes(make_bundle: MakeBundle, type_command: TypeCommand) -> None:
+    done = type_command("inspect", make_bundle().folder, "--input-shape", "pixels=1x8x8x3")
+    assert (done.code, done.out) == (2, "")
+    assert "A bundle says itself what goes in." in done.err
+
+
+def test_a_file_without_inputs(tmp_path: Path, type_command: TypeCommand) -> None:
+    nodes = [helper.make_node("Neg", ["c"], ["y"])]
+    outputs = (TensorSpec("y", "float32", (2,)),)
+    model = graphs.model(nodes, (), outputs, {"c": np.ones(2, np.float32)})
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    words = " ".join(type_command("inspect", path).out.split())
+    assert "Inputs none: it takes no inputs" in words
+    code = type_command("inspect", path, "--code", "python").out
+    assert run_code(code, tmp_path) == ["y float32 (2,)"]
+
+
+def test_what_no_engine_may_see_is_described(tmp_path: Path, type_command: TypeCommand) -> None:
+    x = TensorSpec("x", "float32", ("N", 4))
+    nodes = [helper.make_node("Mystery", ["x"], ["y"], domain="org.example")]
+    model = graphs.model(nodes, (x,), (TensorSpec("y", "float32", ("N", 4)),))
+    model.opset_import.append(helper.make_opsetid("org.example", 1))
+    path = tmp_path / "net.onnx"
+    path.write_bytes(model.SerializeToString())
+    done = type_command("inspect", path)
+    words = " ".join(done.out.split())
+    assert done.code == 0
+    assert "Operators 1 org.example:Mystery" in words
+    assert "Note No engine gets to see this file:" in words
+    assert type_command("parity", path, "--runtime", "ort,reference").code == 2
 
 
 def test_what_is_wrong_is_said_on_stderr(

@@ -81,15 +81,36 @@ def test_two_engines_name_themselves(make_bundle: MakeBundle, type_command: Type
 def test_two_files(tiny_net: TinyNet, type_command: TypeCommand, tmp_path: Path) -> None:
     one, other = tmp_path / "one.onnx", tmp_path / "other.onnx"
     one.write_bytes(tiny_net.onnx())
-    other.write_bytes(replace(tiny_net, bias=tiny_net.bias + np.float32(1)).onnx())
+    changed = replace(tiny_net, bias=tiny_net.bias + np.float32(1)).onnx()
+    other.write_bytes(changed.replace(b"\x06pixels", b"\x06photos"))
     saved = tmp_path / "saved.npz"
     done = type_command("parity", one, other, "--save-outputs", saved, "--seed", 5)
     assert done.code == 1
     assert "Parity on 8 random inputs (seed 5)" in done.out
     assert "Every comparison" not in done.out
+    assert done.err.startswith("other.onnx calls its inputs otherwise: pixels into photos.\n")
+    assert "edgecnn export" not in done.err
+    assert "Look at what made them" in done.err
     with np.load(saved) as arrays:
         assert arrays["input.pixels"].shape == (8, 8, 8, 3)
-    assert type_command("parity", one, "--runtime", "ort,reference").code == 0
+
+
+def test_files_on_inputs_of_ones_own(
+    tiny_net: TinyNet, type_command: TypeCommand, tmp_path: Path
+) -> None:
+    one, other, inputs = tmp_path / "one.onnx", tmp_path / "other.onnx", tmp_path / "real.npz"
+    one.write_bytes(tiny_net.onnx())
+    other.write_bytes(tiny_net.onnx(batch=1))
+    np.savez(inputs, pixels=tiny_net.images[:5])
+    done = type_command("parity", one, other, "--inputs", inputs, "--atol", 1e-4)
+    assert (done.code, done.err) == (0, "")
+    assert "Parity on 5 of real.npz" in done.out
+    report = type_command("parity", one, other, "--input-shape", "pixels=1x8x8x3", "--json")
+    body = json.loads(report.out)["body"]
+    assert (body["inputs"], body["seed"], body["images"]) == ("random inputs", 0, 8)
+    wrong = type_command("parity", one, other, "--input-shape", "pixels=1x8x8x4")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "cannot be 1x8x8x4" in wrong.err
 
 
 def test_a_disk_that_takes_no_report(make_bundle: MakeBundle, type_command: TypeCommand) -> None:
