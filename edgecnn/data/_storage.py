@@ -109,11 +109,10 @@ def pick(images: NDArray[np.uint8], chosen: NDArray[np.int64]) -> NDArray[np.uin
     Returns:
         uint8 [M, height, width, channels], C-contiguous.
     """
-    size = len(chosen) * math.prod(images.shape[1:])
-    if not is_large(size):
-        return images[chosen]
-    if (np.diff(chosen) == 1).all():
+    if len(chosen) and (np.diff(chosen) == 1).all():
         return images[chosen[0] : chosen[-1] + 1]
+    if not is_large(len(chosen) * math.prod(images.shape[1:])):
+        return images[chosen]
     found = allocate(len(chosen), images.shape[1:])
     for start in range(0, len(chosen), _CHUNK):
         found[start : start + _CHUNK] = images[chosen[start : start + _CHUNK]]

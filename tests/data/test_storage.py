@@ -116,8 +116,9 @@ def test_arrays_of_a_file_are_resized_into_a_mapped_file(map_from: MapFrom, tmp_
     assert max(shares) == 1
 
 
-def test_neighbours_are_not_copied(map_from: MapFrom) -> None:
-    map_from(100)
+@pytest.mark.parametrize("size", [100, 1 << 30])
+def test_neighbours_are_not_copied(size: int, map_from: MapFrom) -> None:
+    map_from(size)
     images = storage.allocate(50, SMALL.pixel_shape)
     images[:] = np.random.default_rng(0).integers(0, 256, images.shape, dtype=np.uint8)
     part = storage.pick(images, np.arange(10, 40))
@@ -126,6 +127,7 @@ def test_neighbours_are_not_copied(map_from: MapFrom) -> None:
     mixed = storage.pick(images, np.array([4, 2, 49]))
     assert not np.shares_memory(mixed, images)
     np.testing.assert_array_equal(mixed, images[[4, 2, 49]])
+    assert len(storage.pick(images, np.array([], np.int64))) == 0
 
 
 def test_a_cache_folder_that_cannot_be_written_is_named(map_from: MapFrom, tmp_path: Path) -> None:
