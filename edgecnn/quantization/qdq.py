@@ -14,6 +14,7 @@ from edgecnn.extras import quietly
 from edgecnn.graph.clean import clean, from_bytes, to_bytes
 from edgecnn.predictor import normalise
 from edgecnn.quantization.additions import Scale, even_scales
+from edgecnn.quantization.normalisations import convolve_normalisations
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,6 +46,7 @@ def quantize_core(core: ir.Model, contract: InputContract, images: NDArray[np.ui
         ModelError: ONNX Runtime's quantizer refuses the model.
         InputError: The temporary folder is full.
     """
+    core = convolve_normalisations(core)
     model = _quantize(core, contract, images, {})
     scales = even_scales(model)
     return _quantize(core, contract, images, scales) if scales else model
