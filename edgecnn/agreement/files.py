@@ -113,7 +113,7 @@ def _row(file: PlainFile, inputs: Inputs, engines: Sequence[Engine], *, derive: 
 def _side(file: PlainFile, inputs: Inputs, engine: Engine) -> Side:
     runs = feeds(inputs, file, engine.batch_size)
     samples = -(-inputs.samples // len(runs))
-    guarded = replace(engine, apart=True, memory_limit=file.memory_for(samples))
+    guarded = replace(engine, apart=True, memory_limit=file.memory_for(samples, engine.provider))
     with guarded.open(file.variant) as session:
         outputs = gather([session.run(run) for run in runs], file)
         name, measured = file.name, file.measured
@@ -123,7 +123,7 @@ def _side(file: PlainFile, inputs: Inputs, engine: Engine) -> Side:
 def _rounding(file: PlainFile, inputs: Inputs) -> dict[str, Tolerance]:
     """Give how far each output may be off by rounding, whatever the engine under test does."""
     runs = feeds(inputs, file)
-    with Worker(memory_limit=file.memory_for(inputs.samples)) as worker:
+    with Worker(memory_limit=file.memory_for(inputs.samples, "cpu")) as worker:
 
         def answers(precision: str) -> dict[str, NDArray[Any]]:
             how = {"precision": precision}

@@ -126,7 +126,9 @@ def file_side(
         preprocessing=first is not None and first.dtype == "uint8",
         batch=size if isinstance(size, int) else "dynamic",
     )
-    guarded = replace(engine, apart=True, memory_limit=file.memory_for(_IMAGES_AT_ONCE))
+    guarded = replace(
+        engine, apart=True, memory_limit=file.memory_for(_IMAGES_AT_ONCE, engine.provider)
+    )
     with (
         guarded.open(variant) as session,
         Predictor(contract, variant, session, engine.batch_size) as predictor,

@@ -85,7 +85,7 @@ def files_job(
         batch_of(file, own, size)
         runs, text = batches(file, own, size, files[0] if request.file else file)
         give = partial(_as_they_are, runs)
-        subjects.append(Subject(file.variant, give, file.memory_for(size)))
+        subjects.append(Subject(file.variant, give, file.memory_for(size, place.provider)))
         texts.append(text)
     if len(set(texts)) > 1:
         texts = [f"{file}: {text}" for file, text in zip(files, texts, strict=True)]

@@ -15,6 +15,7 @@ from edgecnn.graph.limits import LIVE_BYTES
 from edgecnn.graph.shapes import declared, real_inputs
 from edgecnn.guard import memory_for
 from edgecnn.records import file_sha256
+from edgecnn.runtime import normalise_provider
 from edgecnn.spec import Precision, TensorSpec, Variant
 
 if TYPE_CHECKING:
@@ -68,8 +69,16 @@ class PlainFile:
     memory: int
     up_to_one: frozenset[str]
 
-    def memory_for(self, samples: int) -> int:
-        """Give the bytes that a session may take if its runs hold so many samples."""
+    def memory_for(self, samples: int, provider: str | None) -> int | None:
+        """Give the bytes that a session may take; None for any.
+
+        Args:
+            samples: How many its runs hold.
+            provider: Where it computes. A GPU's driver maps memory of its own, which counts too and
+                has little to do with the model.
+        """
+        if normalise_provider(provider or "cpu") != "cpu":
+            return None
         return self.memory + (samples - 1) * _SAMPLE_BYTES
 
     def __str__(self) -> str:

@@ -87,3 +87,11 @@ def test_outputs_that_end_in_a_sigmoid_are_known(tmp_path: Path) -> None:
     outputs = (TensorSpec("turned", "float32", (4, "N")), TensorSpec("sum", "float32", ("N", 4)))
     file = plain.opened(tmp_path / "net.onnx", graphs.model(nodes, (X,), outputs))
     assert file.up_to_one == {"turned"}
+
+
+def test_memory_is_limited_where_the_model_alone_takes_it(tmp_path: Path) -> None:
+    file = plain.taking(tmp_path / "net.onnx", X)
+    one = file.memory_for(1, "cpu")
+    assert one == file.memory_for(1, None) == file.memory_for(1, "CPUExecutionProvider")
+    assert (file.memory_for(3, "cpu") or 0) > (one or 0)
+    assert file.memory_for(1, "cuda") is None
