@@ -279,6 +279,7 @@ import numpy, edgecnn
 folder = sys.argv[1]
 with edgecnn.load(folder, threads=1) as predictor:
     print(len(predictor.predict(numpy.zeros((2, 8, 8, 3), "uint8"))))
+print(edgecnn.predict(folder, "none.png").variant)
 print(edgecnn.parity(folder, threads=1).verdict.outcome)
 print(edgecnn.evaluate.__module__)
 """
@@ -293,4 +294,4 @@ def test_a_device_needs_neither_torch_nor_onnx(make_bundle: MakeBundle) -> None:
         check=False,
     )
     assert done.stderr == ""
-    assert done.stdout.split() == ["2", "pass", "edgecnn.evaluation"]
+    assert done.stdout.split() == ["2", "fp32", "pass", "edgecnn.evaluation"]

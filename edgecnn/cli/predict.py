@@ -141,9 +141,13 @@ def _print_json(predictions: Predictions, images: Iterator[Found]) -> None:
 def _print_table(predictions: Predictions, images: Iterator[Found]) -> None:
     add: Callable[[Found], None] | None = None
     for found in images:
-        if not found.error:
-            add = add or (_class_table if found.ranked else _output_table)(predictions)
-            add(found)
+        if found.error:
+            continue
+        if add is None:
+            add = (_class_table if found.ranked else _output_table)(predictions)
+            if found.ranked and found.outputs:
+                note(f"--json and --jsonl also give {', '.join(found.outputs)}.")
+        add(found)
 
 
 def _class_table(predictions: Predictions) -> Callable[[Found], None]:

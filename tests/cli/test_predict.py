@@ -198,6 +198,27 @@ def test_outputs_that_are_no_classes(
 
 
 @pytest.mark.usefixtures("photos")
+def test_outputs_beside_the_classes(
+    make_bundle: MakeBundle, tiny_net: TinyNet, type_command: TypeCommand
+) -> None:
+    import onnx
+
+    model = onnx.load_from_string(tiny_net.onnx())
+    features = onnx.helper.make_tensor_value_info("features", onnx.TensorProto.FLOAT, ["N", 6])
+    model.graph.output.append(features)
+    files = {"fp32": model.SerializeToString()}
+    bundle = make_bundle(variants=("fp32",), files=files)
+    line = ("predict", "photos", "--bundle", bundle.folder)
+    done = type_command(*line)
+    assert (done.code, done.err) == (0, "--json and --jsonl also give features.\n")
+    assert "features" not in done.out
+    for text in type_command(*line, "--jsonl").out.splitlines():
+        found = json.loads(text)
+        assert len(found["ranked"]) == 4
+        assert found["outputs"]["features"]["shape"] == [6]
+
+
+@pytest.mark.usefixtures("photos")
 def test_the_newest_bundle_is_taken(make_bundle: MakeBundle, type_command: TypeCommand) -> None:
     make_bundle("runs/tiny")
     done = type_command("predict", "photos/0.png")
