@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -78,8 +79,7 @@ def live_bytes(
             _place(name, node, step, buffers, last_use, shapes)
         if node.op_type == "QuantizeLinear":
             _fuse(node, buffers, readers, makers, shapes)
-    spans = [(births[root], buffers.last_use[root], size) for root, size in buffers.size.items()]
-    return [_total([size for a, b, size in spans if a <= i <= b]) for i in range(len(nodes))]
+    return _totals(len(nodes), births, buffers)
 
 
 def _place(
@@ -152,6 +152,15 @@ def _bytes(shapes: Mapping[str, Tensor], name: str) -> int | None:
     return shapes[name].bytes if name in shapes else None
 
 
-def _total(sizes: list[int | None]) -> int | None:
-    known = [size for size in sizes if size is not None]
-    return sum(known) if len(known) == len(sizes) else None
+def _totals(steps: int, births: Mapping[str, int], buffers: _Buffers) -> list[int | None]:
+    """Add up the buffers that are alive at each step; None where one of them has no known size."""
+    changes, unknown = [0] * (steps + 1), [0] * (steps + 1)
+    for root, size in buffers.size.items():
+        born, gone = births[root], buffers.last_use[root] + 1
+        if gone <= born:
+            continue
+        counted, step = (unknown, 1) if size is None else (changes, size)
+        counted[born] += step
+        counted[min(gone, steps)] -= step
+    alive, open_ones = accumulate(changes[:steps]), accumulate(unknown[:steps])
+    return [None if count else size for size, count in zip(alive, open_ones, strict=True)]

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgecnn.graph.walk import full_shape, walk
 from edgecnn.spec import TensorSpec
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, TensorShapeProto, ValueInfoProto
-
-# Larger constants are weights: shape inference needs their shape, never their values.
-_LARGEST_SHAPE_CONSTANT = 1024
+    from onnx import GraphProto, ModelProto, TensorShapeProto, TypeProto, ValueInfoProto
 
 
 @dataclass(frozen=True)
@@ -58,18 +56,11 @@ def static_shapes(
         have no shape.
 
     Raises:
-        onnx.shape_inference.InferenceError: The graph contradicts itself.
+        Refusal: The graph contradicts itself, or needs more than the limits allow.
     """
-    from onnx import shape_inference
-
-    light = _without_weights(model)
-    sizes = {spec.name: spec.shape for spec in inputs}
-    for value in real_inputs(light.graph):
-        shape = value.type.tensor_type.shape
-        _fix_sizes(shape, sizes.get(value.name, ()))
-        _fix_batch(shape, batch)
-    graph = shape_inference.infer_shapes(light, data_prop=True).graph
-    known = {item.name: _tensor(item) for item in (*graph.input, *graph.value_info, *graph.output)}
+    light = _with_sizes(model, {spec.name: spec.shape for spec in inputs})
+    found = walk(light, batch)
+    known = {name: _tensor(kind) for name, kind in found.types.items()}
     for weight in model.graph.initializer:
         known[weight.name] = Tensor(*_element(weight.data_type), tuple(weight.dims))
     return known
@@ -88,50 +79,23 @@ def declared(value: ValueInfoProto) -> TensorSpec:
     return TensorSpec(value.name, _element(tensor.elem_type)[0] or "?", shape)
 
 
-def _without_weights(model: ModelProto) -> ModelProto:
-    from onnx import ModelProto, helper
+def _with_sizes(model: ModelProto, sizes: Mapping[str, tuple[int | str, ...]]) -> ModelProto:
+    from onnx import ModelProto
 
-    light = ModelProto(ir_version=model.ir_version)
-    light.opset_import.extend(model.opset_import)  # functions are left out: they can nest endlessly
-    graph = light.graph
-    graph.name = model.graph.name or "graph"
-    graph.node.extend(model.graph.node)
-    graph.input.extend(real_inputs(model.graph))
-    for weight in model.graph.initializer:
-        if math.prod(weight.dims) > _LARGEST_SHAPE_CONSTANT:
-            shape = list(weight.dims)
-            graph.input.append(helper.make_tensor_value_info(weight.name, weight.data_type, shape))
-        else:
-            graph.initializer.append(weight)
-    # Shapes that were written for another batch would contradict this one.
-    graph.output.extend(helper.make_empty_tensor_value_info(v.name) for v in model.graph.output)
-    return light
+    if not sizes:
+        return model
+    sized = ModelProto()
+    sized.CopyFrom(model)
+    for value in sized.graph.input:
+        axes = value.type.tensor_type.shape.dim
+        for axis, size in zip(axes, sizes.get(value.name, ()), strict=False):
+            if isinstance(size, int):
+                axis.dim_value = size
+    return sized
 
 
-def _fix_sizes(shape: TensorShapeProto, sizes: tuple[int | str, ...]) -> None:
-    for axis in shape.dim:
-        if axis.dim_value < 0:  # PaddlePaddle's way to leave a size open
-            axis.ClearField("dim_value")
-    for axis, size in zip(shape.dim, sizes, strict=False):
-        if isinstance(size, int):
-            axis.dim_value = size
-
-
-def _fix_batch(shape: TensorShapeProto, batch: int) -> None:
-    if not shape.dim or shape.dim[0].HasField("dim_value"):
-        return
-    name = shape.dim[0].dim_param
-    for axis in shape.dim:
-        if axis is shape.dim[0] or (name and axis.dim_param == name):
-            axis.dim_value = batch
-
-
-def _tensor(value: ValueInfoProto) -> Tensor:
-    tensor = value.type.tensor_type
-    axes = tensor.shape.dim
-    known = tensor.HasField("shape") and all(axis.HasField("dim_value") for axis in axes)
-    shape = tuple(axis.dim_value for axis in axes) if known else None
-    return Tensor(*_element(tensor.elem_type), shape)
+def _tensor(kind: TypeProto) -> Tensor:
+    return Tensor(*_element(kind.tensor_type.elem_type), full_shape(kind))
 
 
 def _declared_axes(shape: TensorShapeProto) -> Iterator[int | str]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgecnn.errors import ModelError
+from edgecnn.graph.gate import parse
+from edgecnn.graph.limits import Refusal
 from edgecnn.graph.memory import live_bytes
 from edgecnn.graph.prefix import NAMESPACE
 from edgecnn.graph.shapes import Tensor, declared, real_inputs, static_shapes
@@ -31,6 +33,8 @@ _WEIGHTS = {
 _INTEGER = {"ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"}
 _UNCOUNTED = {"Attention", "DeformConv", "Einsum", "GRU", "LSTM", "RNN"}
 _SUBGRAPHS = {"If", "Loop", "Scan"}
+# Which weights a constant is made of is kept for each; a long chain would square that.
+_LEAVES = 1_000_000
 # Inputs that set how an operator works; what is learned is elsewhere.
 _SETTINGS = {
     "BatchNormalization": {3, 4},  # running mean and variance, which torch calls buffers
@@ -147,7 +151,7 @@ def summarise(
     Raises:
         ModelError: It is no ONNX file, or its nodes are not in the order they run.
     """
-    model = _parse(content, where)
+    model = parse(content, where=where)
     constants = _constants(model, where)
     shapes, problems = _shapes(model, inputs) if infer else ({}, [])
     makers = {name: node for node in model.graph.node for name in node.output}
@@ -179,27 +183,13 @@ def summarise(
     )
 
 
-def _parse(content: bytes, where: str) -> ModelProto:
-    import onnx
-
-    try:
-        model = onnx.load_model_from_string(content)
-    except Exception as error:  # whatever a parser may stumble over
-        raise ModelError(
-            f"{where} is no ONNX file: {str(error).strip().rstrip('.')}.",
-            "Check the path, and that the file is whole.",
-        ) from error
-    if not model.graph.node:
-        raise ModelError(f"{where} is no ONNX file: it has no operators.", "Check the path.")
-    return model
-
-
 def _constants(model: ModelProto, where: str) -> dict[str, frozenset[str]]:
     known = {value.name for value in real_inputs(model.graph)}
     found = {weight.name: frozenset([weight.name]) for weight in model.graph.initializer}
     found |= {w.values.name: frozenset([w.values.name]) for w in model.graph.sparse_initializer}
+    room = _LEAVES
     for node in model.graph.node:
-        missing = [name for name in node.input if name and name not in known | found.keys()]
+        missing = [n for n in node.input if n and n not in known and n not in found]
         if missing:
             raise ModelError(
                 f"{where} is no valid graph: '{missing[0]}' is read before it is made.",
@@ -208,7 +198,11 @@ def _constants(model: ModelProto, where: str) -> dict[str, frozenset[str]]:
         if _is_constant(node, found):
             leaves = [found[name] for name in _values(node) if name]
             own = [frozenset(node.output)] if node.op_type == "Constant" else []
-            found |= dict.fromkeys(node.output, frozenset().union(*leaves, *own))
+            made = frozenset().union(*leaves, *own)
+            room -= len(made)
+            if room < 0:
+                raise ModelError(f"{where} computes its constants from too many others.")
+            found |= dict.fromkeys(node.output, made)
         known.update(node.output)
     return found
 
@@ -224,13 +218,10 @@ def _opens_subgraph(node: NodeProto) -> bool:
 
 
 def _shapes(model: ModelProto, inputs: Sequence[TensorSpec]) -> tuple[dict[str, Tensor], list[str]]:
-    from onnx import shape_inference
-
     try:
         return static_shapes(model, inputs=inputs), []
-    except (shape_inference.InferenceError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        return {}, [f"Shapes could not be inferred, so nothing is counted: {reason}"]
+    except Refusal as refusal:
+        return {}, [f"Shapes could not be inferred, so nothing is counted: it {refusal.reason}."]
 
 
 def _layers(graph: _Graph, nodes: list[NodeProto]) -> tuple[list[Layer], set[str]]:
