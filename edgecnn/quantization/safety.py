@@ -26,12 +26,15 @@ LARGEST_INT16 = 32_767
 _LARGEST_UINT8 = 255
 _MULTIPLIERS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}
 # Integer operators that every CPU rounds alike: one multiplication and one rounding to even, or,
-# for average pools, float sums in a fixed order. QLinearAdd does so with the right scales.
+# for average pools, float sums in a fixed order, or, for concatenations, a table of 256 numbers
+# made by one multiplication, one division and one rounding to even. QLinearAdd does so with the
+# right scales.
 _EVEN = {
     "MaxPool",
     "NhwcMaxPool",
     "QGemm",
     "QLinearAveragePool",
+    "QLinearConcat",
     "QLinearConv",
     "QLinearMatMul",
 }
