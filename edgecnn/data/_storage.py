@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import DataError
-from edgecnn.images import fit_all
 from edgecnn.machine import this_machine
 from edgecnn.spec import InputContract
 
@@ -134,6 +133,8 @@ def fitted(
     Returns:
         uint8 [N, height, width, channels]; a mapped file where that is large.
     """
+    from edgecnn.images import fit_all  # brings Pillow, which most commands do without
+
     if images.shape[1:] == contract.pixel_shape and contract.color != "bgr":
         return fit_all(images, contract)
     found = allocate(len(images), contract.pixel_shape)
