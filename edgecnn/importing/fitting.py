@@ -16,7 +16,7 @@ from edgecnn.importing.contract import Choice, Facts, decide
 from edgecnn.importing.metadata import assumed_input
 from edgecnn.importing.unwrapping import State, Weights, listed, match_names, to_float32
 from edgecnn.nets.factories import Factory
-from edgecnn.nets.making import Arguments, call, fitting, reference_to
+from edgecnn.nets.making import Arguments, call, fitting, load_state, one_line, reference_to
 
 _COUNTER = "num_batches_tracked"
 _PROBE_CLASSES = 2
@@ -65,13 +65,13 @@ def fit_net(
     if grey and choice.color is None:
         known = Facts(Choice(color="gray"), "the weights' first layer", certain=True)
         facts = (known, *facts)
-    again = _arguments(factory, given, choice, facts) | _classes(factory, given, net, matched)
+    again = _arguments(factory, given, choice, facts) | _read_off(factory, given, net, matched)
     if again != arguments:
         net = _make(factory, again)
         matched = match_names(weights, net.state_dict())
     matched = to_float32(matched)
     _refuse_misfit(factory, net, matched)
-    counters = _load(net, matched.state)
+    counters = _load(factory, net, matched)
     told = [
         f"Read off the weights: {name}={value}."
         for name, value in again.items()
@@ -117,11 +117,20 @@ def _first_convolution_is_grey(net: nn.Module, state: State) -> bool:
     return False
 
 
-def _classes(factory: Factory, given: Arguments, net: nn.Module, weights: Weights) -> Arguments:
+def _read_off(factory: Factory, given: Arguments, net: nn.Module, weights: Weights) -> Arguments:
+    found: Arguments = {}
+    takes = factory.parameters()
+    if "num_classes" in takes and takes["num_classes"] not in given:
+        found |= _classes(takes["num_classes"], net, weights)
+    auxiliary = any(name.startswith("aux") for name in net.state_dict())
+    if "aux_logits" in takes and "aux_logits" not in given and auxiliary:
+        has = any(name.startswith("aux") for name in weights.state)
+        found |= {} if has else {"aux_logits": False}
+    return found
+
+
+def _classes(name: str, net: nn.Module, weights: Weights) -> Arguments:
     """Read the number of classes off the last layer, where the weights have others."""
-    name = factory.parameters().get("num_classes")
-    if name is None or name in given:
-        return {}
     for key, own in reversed(net.state_dict().items()):
         found = weights.state.get(key)
         if found is not None and found.shape != own.shape and found.ndim:
@@ -157,10 +166,16 @@ def _how_to_fit(factory: Factory, weights: Weights, *, alien: bool) -> str:
     return "Name the net that they are of, and its arguments with --model-arg NAME=VALUE."
 
 
-def _load(net: nn.Module, state: State) -> list[str]:
+def _load(factory: Factory, net: nn.Module, weights: Weights) -> list[str]:
     own = net.state_dict()
-    absent = [name for name in own if name not in state]
-    net.load_state_dict({**{name: own[name] for name in absent}, **state})
+    absent = [name for name in own if name not in weights.state]
+    try:
+        load_state(net, {**{name: own[name] for name in absent}, **weights.state})
+    except Exception as error:  # a net's own code reads it
+        raise ModelError(
+            f"{factory.source} cannot read {weights.path}: {one_line(error)}.",
+            "Mend what it does in load_state_dict.",
+        ) from error
     if not absent:
         return []
     return [f"{len(absent)} counters of batch norm ({_COUNTER}) are missing, and not needed."]

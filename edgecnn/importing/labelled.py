@@ -95,8 +95,10 @@ def _refuse_other_count(dataset: Dataset, classes: int) -> None:
         raise DataError(
             f"{dataset.source} has {len(dataset.labels)} classes, but the net has {classes} "
             "outputs.",
-            "Say which output is which class with --labels FILE, one name on each line, in the "
-            "order of the outputs.",
+            "Name data with classes that the net knows."
+            if len(dataset.labels) > classes
+            else "Say which output is which class with --labels FILE, one name on each line, in "
+            "the order of the outputs.",
         )
 
 

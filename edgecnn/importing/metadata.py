@@ -6,6 +6,7 @@ Nothing is downloaded; the metadata come with the packages.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,17 @@ def facts_of(source: str, weights: Path | None = None) -> list[Facts]:
     if source.startswith(TIMM):
         return [torch, _timm_facts(source.removeprefix(TIMM))]
     return [torch, *(_shelf_facts(source, own=weights is None) if is_shelf_name(source) else [])]
+
+
+def cautions(source: str, arguments: Mapping[str, object]) -> list[str]:
+    """Give what a model's weights do not show, and what its public weights were made with."""
+    transforms = source.removeprefix(TORCHVISION) in {"googlenet", "inception_v3"}
+    if not source.startswith(TORCHVISION) or not transforms or "transform_input" in arguments:
+        return []
+    return [
+        "torchvision's public weights of this net, and what was fine-tuned from them, need "
+        "--model-arg transform_input=true, which the weights do not show; it was left out."
+    ]
 
 
 def assumed_input() -> Choice:

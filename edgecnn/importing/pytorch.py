@@ -16,7 +16,7 @@ from edgecnn.errors import ModelError
 from edgecnn.importing.contract import Choice, Decision, Facts, decide
 from edgecnn.importing.fitting import FittedNet, fit_net
 from edgecnn.importing.labelled import DataSource, decide_with_data
-from edgecnn.importing.metadata import assumed_input, facts_of
+from edgecnn.importing.metadata import assumed_input, cautions, facts_of
 from edgecnn.importing.unwrapping import read_weights
 from edgecnn.nets.factories import find_factory
 from edgecnn.nets.making import try_forward
@@ -79,6 +79,7 @@ def import_net(
     factory = find_factory(source)
     facts = facts_of(source, weights)
     fitted = fit_net(factory, dict(arguments), read, choice, facts)
+    fitted = replace(fitted, notes=(*fitted.notes, *cautions(source, arguments)))
     return _try_out(fitted, file, choice)
 
 

@@ -19,6 +19,9 @@ USAGE = (
     "a name on the shelf, FILE.py:factory, package.module:factory, torchvision:NAME or timm:NAME"
 )
 
+# What torchvision's signatures hide.
+_EXTRA = {"googlenet": ("aux_logits",), "inception_v3": ("aux_logits",)}
+
 
 @dataclass(frozen=True)
 class Factory:
@@ -105,7 +108,8 @@ def _torchvision_factory(name: str) -> Factory:
         with extras.quietly():
             return build(weights=None, **arguments)
 
-    return Factory(f"{TORCHVISION}{name}", make, None, (("num_classes", "num_classes"),))
+    told = [(argument, argument) for argument in ("num_classes", *_EXTRA.get(name, ()))]
+    return Factory(f"{TORCHVISION}{name}", make, None, tuple(told))
 
 
 def _timm_factory(name: str) -> Factory:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TypeAlias
 
@@ -16,6 +17,8 @@ from edgecnn.nets.factories import Factory, find_factory
 from edgecnn.recipe import ModelSpec
 from edgecnn.records import file_sha256
 from edgecnn.spec import InputContract
+
+_VERSIONS = "_metadata"
 
 Arguments: TypeAlias = dict[str, bool | int | float | str]
 
@@ -120,6 +123,18 @@ def try_forward(
 def parameter_count(net: nn.Module) -> int:
     """Count the weights that training changes."""
     return sum(weights.numel() for weights in net.parameters() if weights.requires_grad)
+
+
+def load_state(net: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
+    """Give a net its state, all of it, as a file without PyTorch's own versions holds it.
+
+    Raises:
+        RuntimeError: It does not fit; a net's own code may raise other errors.
+    """
+    # Some nets (torchvision's mnasnet) refuse a state that does not name its version.
+    versioned = OrderedDict(state)
+    setattr(versioned, _VERSIONS, getattr(net.state_dict(), _VERSIONS))
+    net.load_state_dict(versioned)
 
 
 def plain_state(net: nn.Module) -> dict[str, torch.Tensor]:

@@ -11,7 +11,7 @@ from edgecnn import shelves
 from edgecnn.bundle import WEIGHTS, Bundle, ModelRef
 from edgecnn.errors import ModelError
 from edgecnn.nets.factories import Factory, find_factory
-from edgecnn.nets.making import call, one_line
+from edgecnn.nets.making import call, load_state, one_line
 from edgecnn.nets.naming import is_shelf_name
 from edgecnn.records import file_sha256
 
@@ -35,8 +35,8 @@ def rebuild(bundle: Bundle) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         net = call(factory, model.arguments)
     try:
-        net.load_state_dict(weights)
-    except RuntimeError as error:
+        load_state(net, weights)
+    except Exception as error:
         raise ModelError(
             f"The weights of {bundle.folder} do not fit {model.source}: {one_line(error)}.",
             "Make the bundle again with `edgecnn train` or `edgecnn import`.",

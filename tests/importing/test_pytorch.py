@@ -67,6 +67,29 @@ class Merged(Net):
         return super().forward(x).sum(0)
 
 
+class Aux(Net):
+    def __init__(self, num_classes=7, aux_logits=True):
+        super().__init__(num_classes)
+        if aux_logits:
+            self.aux = nn.Linear(1, 1)
+
+
+class Versioned(Net):
+    """Reads only what names its version, as torchvision's mnasnet does."""
+
+    _version = 2
+
+    def _load_from_state_dict(self, state, prefix, metadata, *rest):
+        if metadata.get("version") != 2:
+            raise ValueError("version should be 2")
+        super()._load_from_state_dict(state, prefix, metadata, *rest)
+
+
+class Stubborn(Net):
+    def _load_from_state_dict(self, *_):
+        raise KeyError("my own key")
+
+
 class Tied(Net):
     def __init__(self, num_classes=3):
         super().__init__(num_classes, width=num_classes)
@@ -139,6 +162,21 @@ def test_classes_that_the_factory_must_be_told_are_read_off(nets: Path) -> None:
     report = take(nets, "Told", weights_of(nets, "Told", num_classes=9))
     assert report.outputs == {"logits": (9,)}
     assert report.notes == ("Read off the weights: num_classes=9.",)
+
+
+def test_missing_auxiliary_outputs_are_read_off(nets: Path) -> None:
+    report = take(nets, "Aux", weights_of(nets, "Aux", aux_logits=False))
+    assert report.notes == ("Read off the weights: aux_logits=False.",)
+    assert take(nets, "Aux", weights_of(nets, "Aux"), output="with").notes == ()
+
+
+def test_a_net_that_asks_for_its_version_is_loaded_and_made_again(nets: Path) -> None:
+    from edgecnn.nets import rebuild
+
+    path = weights_of(nets, "Versioned")
+    take(nets, "Versioned", path)
+    rebuilt = rebuild(open_bundle("runs/nets"))
+    assert torch.equal(rebuilt.state_dict()["fc.bias"], torch.load(path)["fc.bias"])
 
 
 def test_grey_input_is_read_off(nets: Path) -> None:
@@ -222,6 +260,7 @@ def test_a_checkpoint_that_knows_its_arguments_is_quoted(nets: Path) -> None:
         ("Net", Choice((8, 8), mean=(0.5,)), "mean has 1 values, but rgb has 3", "--mean"),
         ("Two", Choice((8, 8), output="none"), "has no output 'none'", "boxes, scores"),
         ("Merged", SIZE, r"'logits' of .* has the shape \[7\] for 2 pictures", "first axis"),
+        ("Stubborn", SIZE, "Stubborn cannot read .*: 'my own key'", "Mend"),
         ("Missing", SIZE, "has nothing called 'Missing'", "Net"),
     ],
 )
@@ -421,6 +460,7 @@ def test_data_of_fewer_classes_are_read_by_name(nets: Path, shades: Path) -> Non
     ("classes", "labels", "problem"),
     [
         (4, None, "has 3 classes, but the net has 4 outputs"),
+        (2, None, "has 3 classes, but the net has 2 outputs"),
         (3, ("dark", "grey", "bright"), "classes that are not among the labels .*: light"),
     ],
 )
@@ -430,7 +470,7 @@ def test_data_of_other_classes_are_refused(
     path = weights_of(nets, "Net", num_classes=classes)
     with pytest.raises(DataError, match=problem) as caught:
         take(nets, "Net", path, data=shades, choice=Choice((8, 8), labels=labels))
-    assert "labels" in caught.value.remedy
+    assert ("that the net knows" if classes == 2 else "labels") in caught.value.remedy
     assert left_behind() == []
 
 
