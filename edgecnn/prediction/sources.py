@@ -18,6 +18,7 @@ Note = Callable[[str], None]
 STDIN = "-"
 _LONGEST_PATH = 1 << 16
 _NAMED = 3
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")  # of no path that people give; of every binary file
 # What the formats that are read begin with, so that a list of paths is not taken for a picture.
 _PICTURE = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a.{0,6}[^ -~\r\n]|BM.{4}\0{4}|II[*+]\0|MM\0[*+]"
@@ -147,10 +148,15 @@ def _from_stdin(stdin: Stdin, max_pixels: int, note: Note) -> Iterator[Source]:
         except DataError as error:
             yield Source(STDIN, b"", error.problem)
         return
-    for path in _split(stdin, b"\0" if b"\0" in head else b"\n"):
-        place = os.fsdecode(path).removesuffix("\r")
-        if place:
-            yield from _from_place(place, note)
+    lines = (os.fsdecode(line).removesuffix("\r") for line in _split(stdin, _end(head)))
+    for number, place in enumerate(filter(None, lines)):
+        if number == 0 and _CONTROL.search(place) and not os.path.lexists(place):
+            raise _neither()
+        yield from _from_place(place, note)
+
+
+def _end(head: bytes) -> bytes:
+    return b"\0" if b"\0" in head else b"\n"
 
 
 def _split(stdin: Stdin, end: bytes) -> Iterator[bytes]:
@@ -159,12 +165,16 @@ def _split(stdin: Stdin, end: bytes) -> Iterator[bytes]:
         *whole, rest = (rest + piece).split(end)
         yield from whole
         if len(rest) > _LONGEST_PATH:
-            raise InputError(
-                "What comes in on stdin is neither a picture nor a list of paths.",
-                "Give paths, one on each line, as `find photos -name '*.jpg'` does.",
-            )
+            raise _neither()
     if rest:
         yield rest
+
+
+def _neither() -> InputError:
+    return InputError(
+        "What comes in on stdin is neither a picture that can be read nor a list of paths.",
+        "Give paths, one on each line, as `find photos -name '*.jpg'` does.",
+    )
 
 
 def _name(path: str) -> str:

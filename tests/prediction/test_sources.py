@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -157,9 +158,23 @@ def test_a_picture_on_stdin_is_read_to_a_limit() -> None:
     assert [source.problem for source in sources] == ["It is larger than any picture of 10 pixels."]
 
 
-def test_what_is_neither_picture_nor_paths_is_refused() -> None:
-    with pytest.raises(InputError, match="neither a picture nor a list of paths"):
-        found("-", content=b"x" * 200_000)
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"x" * 200_000,
+        b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
+        np.random.default_rng(0).bytes(5000),
+    ],
+    ids=["one line without an end", "HEIC", "noise"],
+)
+def test_what_is_neither_picture_nor_paths_is_refused(content: bytes) -> None:
+    with pytest.raises(InputError, match="neither a picture that can be read nor a list of paths"):
+        found("-", content=content)
+
+
+def test_a_strange_name_on_stdin_is_believed_where_it_exists(photos: Path) -> None:
+    (photos / "a\x1b.png").touch()
+    assert paths("-", content=b"photos/a\x1b.png\n") == ["photos/a\x1b.png"]
 
 
 def test_without_stdin_a_dash_is_a_name() -> None:
