@@ -37,8 +37,8 @@ class ModelRef:
     """Where a net comes from.
 
     Attributes:
-        source: A name on the shelf, `FILE.py:factory`, `package.module:factory` or
-            `torchvision:NAME`.
+        source: A name on the shelf, `FILE.py:factory`, `package.module:factory`,
+            `torchvision:NAME` or `timm:NAME`.
         arguments: What the factory is called with.
         sha256: Digest of the file that defines it; empty where it comes from an installed package.
     """

@@ -23,8 +23,8 @@ class ModelSpec:
     """A net by its source and the arguments of its factory.
 
     Attributes:
-        source: A name on the shelf, `FILE.py:factory`, `package.module:factory` or
-            `torchvision:NAME`; empty in the generic recipe.
+        source: A name on the shelf, `FILE.py:factory`, `package.module:factory`,
+            `torchvision:NAME` or `timm:NAME`; empty in the generic recipe.
         arguments: What the factory is called with.
     """
 

@@ -79,7 +79,7 @@ def model_folder(name: str) -> Path:
     raise InputError(
         f"There is no model '{name}' on the shelf.",
         f"Use one of {', '.join(names('models', 'model.py'))}, FILE.py:factory, "
-        "package.module:factory or torchvision:NAME.",
+        "package.module:factory, torchvision:NAME or timm:NAME.",
     )
 
 

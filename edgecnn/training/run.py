@@ -67,8 +67,8 @@ def train(
     Args:
         recipe: A recipe's name or the path of a TOML file; `lenet` by default, or the generic
             recipe where a model is named.
-        model: A name on the shelf, `FILE.py:factory`, `package.module:factory` or
-            `torchvision:NAME`.
+        model: A name on the shelf, `FILE.py:factory`, `package.module:factory`,
+            `torchvision:NAME` or `timm:NAME`.
         model_arguments: What the factory is called with, beside what the recipe says.
         data: `synthetic`, `cifar10`, a folder of images or a `.npz` file.
         data_dir: Where downloaded data lies.
