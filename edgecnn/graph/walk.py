@@ -199,7 +199,7 @@ def _inferred(
 ) -> Iterator[tuple[str, TypeProto]]:
     from onnx import TensorProto, defs, shape_inference
 
-    original, node = node, _stand_in(node)
+    own, node = node.op_type, _stand_in(node)
     domain = "" if node.domain == "ai.onnx" else node.domain
     types = {name: found.types[name] for name in node.input if name in found.types}
     if domain not in opsets or len(types) < len(set(filter(None, node.input))):
@@ -210,7 +210,7 @@ def _inferred(
     _check_axis(node, found)
     schema = defs.get_schema(node.op_type, opsets[domain].version, domain)
     data = {name: _tensor(found.values[name]) for name in node.input if name in found.values}
-    if node is not original:
+    if node.op_type != own:
         types = {name: _of_type(kind, TensorProto.FLOAT) for name, kind in types.items()}
     try:
         results = shape_inference.infer_node_outputs(
@@ -221,7 +221,7 @@ def _inferred(
         raise Contradiction(
             f"contradicts itself at {place_of(node)} ({node.op_type}): {reason}"
         ) from error
-    if node is original:
+    if node.op_type == own:
         yield from results.items()
         return
     # Integer operators give what goes into them, and their stand-ins know floats.
