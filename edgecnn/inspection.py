@@ -11,6 +11,7 @@ from edgecnn import extras
 from edgecnn.bundle import Bundle, Manifest, open_bundle
 from edgecnn.errors import BundleError, InputError, ModelError, UnavailableError
 from edgecnn.graph import gate
+from edgecnn.graph.operators import check_names
 from edgecnn.graph.prefix import row_constants
 from edgecnn.graph.shapes import declared, real_inputs
 from edgecnn.graph.summary import GraphSummary, summarise
@@ -73,8 +74,7 @@ def inspect(
 ) -> Inspection:
     """Look into a bundle or an ONNX file; stale and damaged ones are described, not refused.
 
-    So is a file that the gate keeps from every engine, as far as that can be done without inferring
-    its shapes; a note says why it is refused.
+    So is a file that the gate keeps from every engine, as far as it can be; a note says why.
 
     Without the package `onnx` a bundle is described as far as its manifest goes, and `unseen` says
     what is missing. A variant that is asked for by name, or a plain file, needs it.
@@ -162,7 +162,8 @@ def _summarise(
         gate.check_model(model, where=str(path), folder=path.parent)
     except ModelError as refusal:
         try:
-            graph = summarise(content, where=str(path), infer=False)
+            check_names(model)  # what would steer a terminal is not shown
+            graph = summarise(content, where=str(path), inputs=inputs)
         except Exception:  # whatever such a file makes of it
             raise refusal from None
         note = f"No engine gets to see this file: {refusal.problem}"

@@ -137,23 +137,20 @@ class _Graph:
         return self.makers.get(node.input[number]) if number < len(node.input) else None
 
 
-def summarise(
-    content: bytes, *, where: str, inputs: Sequence[TensorSpec] = (), infer: bool = True
-) -> GraphSummary:
+def summarise(content: bytes, *, where: str, inputs: Sequence[TensorSpec] = ()) -> GraphSummary:
     """Describe an ONNX file.
 
     Args:
         content: The file; weights in a file beside it are not needed.
         where: Its name, for the error.
         inputs: Inputs whose open sizes are known all the same.
-        infer: Infer shapes; a file that the gate refuses may make that endless.
 
     Raises:
         ModelError: It is no ONNX file, or its nodes are not in the order they run.
     """
     model = parse(content, where=where)
     constants = _constants(model, where)
-    shapes, problems = _shapes(model, inputs) if infer else ({}, [])
+    shapes, problems = _shapes(model, inputs)
     makers = {name: node for node in model.graph.node for name in node.output}
     graph = _Graph(model, shapes, makers, constants)
     nodes = [node for node in model.graph.node if not _is_constant(node, constants)]

@@ -179,6 +179,16 @@ def test_half_precision_is_held_to_what_it_costs(tmp_path: Path) -> None:
     assert edgecnn.parity(one, against=wrong).verdict.outcome == "fail"
 
 
+def test_what_saturates_is_held_to_an_error_of_one(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Sub", ["x", "c"], ["d"]), helper.make_node("Sigmoid", ["d"], ["y"])]
+    specs = [TensorSpec(name, "float32", ("N", 4)) for name in "xy"]
+    content = graphs.model(nodes, (specs[0],), (specs[1],), {"c": np.array([[19]], np.float32)})
+    file = write(tmp_path / "far.onnx", content.SerializeToString())
+    (comparison,) = edgecnn.parity(file, runtime=("ort", "reference")).comparisons
+    assert comparison.agreement.max_abs > 1e-9  # ONNX Runtime ends its sigmoid at -18
+    assert comparison.verdict.outcome == "pass"
+
+
 def test_quantized_against_float(tiny_net: TinyNet, tmp_path: Path) -> None:
     one = write(tmp_path / "one.onnx", tiny_net.onnx(preprocessing=False))
     int8 = write(tmp_path / "int8.onnx", tiny_net.onnx("int8", preprocessing=False))

@@ -125,6 +125,12 @@ def test_what_no_engine_may_see_is_described(tmp_path: Path, type_command: TypeC
     assert "Operators 1 org.example:Mystery" in words
     assert "Note No engine gets to see this file:" in words
     assert type_command("parity", path, "--runtime", "ort,reference").code == 2
+    model.graph.node[0].name = "\x1b[2J"
+    path.write_bytes(model.SerializeToString())
+    steering = type_command("inspect", path)
+    assert (steering.code, steering.out) == (2, "")
+    assert "control characters" in steering.err
+    assert "\x1b" not in steering.err
 
 
 def test_what_is_wrong_is_said_on_stderr(

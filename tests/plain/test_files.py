@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
-from edgecnn.errors import InputError, ModelError
+from edgecnn.errors import InputError, ModelError, UnavailableError
 from edgecnn.plain import is_file_name, open_files
 from edgecnn.records import file_sha256
 from edgecnn.spec import TensorSpec
@@ -44,6 +44,14 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     file.write_text("no model")
     with pytest.raises(ModelError, match="is no ONNX file"):
         open_files([file])
+
+
+def test_without_onnx_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = plain.taking(tmp_path / "net.onnx", X).variant.path
+    monkeypatch.setattr("edgecnn.extras.find_spec", lambda name: None)
+    with pytest.raises(UnavailableError, match="needs onnx") as caught:
+        open_files([path])
+    assert "pip install 'edgecnn[onnx]'" in caught.value.remedy
 
 
 def test_a_name_means_a_file_or_a_bundle(tmp_path: Path) -> None:
