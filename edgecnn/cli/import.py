@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +87,8 @@ def command(
     from edgecnn.reports import make_report
 
     choice, arguments = take_choice(options), parse_arguments(model_arguments)
-    with progress_bar() as progress:
+    # A net may print while it runs, and stdout is for the result.
+    with progress_bar() as progress, redirect_stdout(sys.stderr):
         found = import_model(
             file,
             model_arguments=arguments,

@@ -132,10 +132,10 @@ def _refuse_other_files(path: Path, head: bytes) -> None:
 def _refuse_other_archives(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError):
         return  # torch's own reader says what is wrong
-    inside = {name.partition("/")[2] for name in names}
+    inside = {entry.filename.partition("/")[2] for entry in entries}
     if "constants.pkl" in inside:
         raise ModelError(
             f"{path} is a TorchScript archive: a compiled net, not weights.",
@@ -146,8 +146,13 @@ def _refuse_other_archives(path: Path) -> None:
             f"{path} is a program of torch.export, not weights.",
             rescue(path, "torch.export.load(FILE).module()"),
         )
-    if not inside & {"data.pkl"}:
+    if "data.pkl" not in inside:
         raise ModelError(f"{path} is a zip archive that torch.save did not write.", "Unpack it.")
+    if sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise ModelError(
+            f"{path} unpacks to more than its own size, which no file of torch.save does.",
+            "Do not use it.",
+        )
 
 
 def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:

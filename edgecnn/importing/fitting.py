@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from edgecnn import extras
 from edgecnn.bundle import ModelRef
@@ -69,8 +70,8 @@ def fit_net(
     if again != arguments:
         net = _make(factory, again)
         matched = match_names(weights, net.state_dict())
-    matched = to_float32(matched)
     _refuse_misfit(factory, net, matched)
+    matched = to_float32(matched)
     counters = _load(factory, net, matched)
     told = [
         f"Read off the weights: {name}={value}."
@@ -133,9 +134,14 @@ def _classes(name: str, net: nn.Module, weights: Weights) -> Arguments:
     """Read the number of classes off the last layer, where the weights have others."""
     for key, own in reversed(net.state_dict().items()):
         found = weights.state.get(key)
-        if found is not None and found.shape != own.shape and found.ndim:
+        if found is not None and found.ndim and not _alike(own, found):
             return {name: found.shape[0]} if found.shape[1:] == own.shape[1:] else {}
     return {}
+
+
+def _alike(own: torch.Tensor, found: torch.Tensor) -> bool:
+    # A lazy layer takes its shape from the weights.
+    return is_lazy(own) or own.shape == found.shape
 
 
 def _refuse_misfit(factory: Factory, net: nn.Module, weights: Weights) -> None:
@@ -145,7 +151,7 @@ def _refuse_misfit(factory: Factory, net: nn.Module, weights: Weights) -> None:
     misshapen = [
         f"{name} is {list(state[name].shape)}, the net's {list(own[name].shape)}"
         for name in own
-        if name in state and own[name].shape != state[name].shape
+        if name in state and not _alike(own[name], state[name])
     ]
     parts = (("missing", missing), ("not the net's", extra), ("of another shape", misshapen))
     found = [f"{len(names)} {what} ({listed(names)})" for what, names in parts if names]

@@ -25,6 +25,7 @@ class Net(nn.Module):
         self.fc = nn.Linear(6, num_classes)
 
     def forward(self, x):
+        print("a net that talks")
         return self.fc(torch.relu(self.conv(x)).mean((2, 3)))
 """
 
@@ -71,7 +72,7 @@ def test_a_checkpoint_becomes_a_bundle_and_what_was_assumed_is_printed(
 ) -> None:
     done = type_command("import", *own, *TRUE)
     assert done.code == 0
-    assert done.err.splitlines() == [
+    assert [line for line in done.err.splitlines() if line != "a net that talks"] == [
         "Unwrapped the entry state_dict.",
         "Unwrapped the prefix model.",
         "Read off the weights: num_classes=4.",
@@ -111,7 +112,7 @@ def test_json_is_one_document_that_says_the_same(
     assert body["contract"]["color"] == "bgr"
     assert body["contract"]["mean"] == [0.5, 0.4, 0.3]
     assert body["contract"]["labels"] == ["a", "b", "c", "d"]
-    assert body["notes"] == done.err.splitlines()
+    assert body["notes"] == [line for line in done.err.splitlines() if "talks" not in line]
 
 
 def test_with_data_the_detective_says_what_it_found(

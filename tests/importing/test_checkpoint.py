@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import warnings
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -275,6 +276,16 @@ def test_nothing_in_a_file_is_run(
         with pytest.raises(ModelError):
             read_weights(path)
     assert not (tmp_path / "owned").exists()
+
+
+def test_a_zip_bomb_is_refused(net: OwnNet, save: Save, tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.pth"
+    stored = save({"w": torch.zeros(100_000)})
+    with zipfile.ZipFile(stored) as source, zipfile.ZipFile(bomb, "w", 8) as packed:
+        for name in source.namelist():
+            packed.writestr(name, source.read(name))
+    with pytest.raises(ModelError, match="unpacks to more than its own size"):
+        read_weights(bomb)
 
 
 def test_a_torchscript_archive_is_refused(net: OwnNet, tmp_path: Path) -> None:

@@ -67,6 +67,12 @@ class Merged(Net):
         return super().forward(x).sum(0)
 
 
+class Lazy(Net):
+    def __init__(self, num_classes=7):
+        super().__init__(num_classes)
+        self.fc = nn.LazyLinear(num_classes)
+
+
 class Aux(Net):
     def __init__(self, num_classes=7, aux_logits=True):
         super().__init__(num_classes)
@@ -162,6 +168,15 @@ def test_classes_that_the_factory_must_be_told_are_read_off(nets: Path) -> None:
     report = take(nets, "Told", weights_of(nets, "Told", num_classes=9))
     assert report.outputs == {"logits": (9,)}
     assert report.notes == ("Read off the weights: num_classes=9.",)
+
+
+def test_lazy_layers_take_the_weights_shape(nets: Path) -> None:
+    from edgecnn.nets import rebuild
+
+    path = weights_of(nets, "Net", num_classes=7)
+    assert take(nets, "Lazy", path).outputs == {"logits": (7,)}
+    rebuilt = rebuild(open_bundle("runs/nets"))
+    assert torch.equal(rebuilt.state_dict()["fc.weight"], torch.load(path)["fc.weight"])
 
 
 def test_missing_auxiliary_outputs_are_read_off(nets: Path) -> None:
