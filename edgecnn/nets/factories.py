@@ -13,6 +13,7 @@ from torch import nn
 
 from edgecnn import extras, shelves
 from edgecnn.errors import InputError, ModelError
+from edgecnn.nets.guard import check_import
 from edgecnn.nets.naming import TIMM, TORCHVISION, is_shelf_name
 
 USAGE = (
@@ -49,11 +50,16 @@ class Factory:
         return {name: name for name in shown} | dict(self.told)
 
 
-def find_factory(source: str) -> Factory:
+def find_factory(source: str, *, guarded: bool = True) -> Factory:
     """Find what makes the net.
 
+    Args:
+        source: The model's source.
+        guarded: Look at a user's own file before it is imported, whether it does more than define
+            a net.
+
     Raises:
-        ModelError: There is no such model.
+        ModelError: There is no such model, or importing it does a script's work.
         UnavailableError: timm is asked for and not installed.
     """
     if not source:
@@ -66,6 +72,8 @@ def find_factory(source: str) -> Factory:
         if is_shelf_name(source):
             file = shelves.model_folder(source) / "model.py"
             return Factory(source, _attribute(f"{file}:Net"), file)
+        if guarded:
+            check_import(source)
         return _own_factory(source)
     except ModelError:
         raise

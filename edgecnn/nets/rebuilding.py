@@ -73,4 +73,5 @@ def _unchanged_factory(model: ModelRef, folder: Path) -> Factory:
             "Bring back the file as it was, or make the bundle again with `edgecnn train` or "
             "`edgecnn import`.",
         )
-    return find_factory(model.source)
+    # With a digest, it was looked at when the bundle was made, and has not changed since.
+    return find_factory(model.source, guarded=not model.sha256)
