@@ -22,7 +22,8 @@ COMMANDS = [path.stem for path in Path(cli.__file__).parent.glob("[!_]*.py")]
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 PROGRAM = [sys.executable, "-c", "from edgecnn.cli import main; main()"]
 PROMISED = {
-    "train", "export", "quantize", "parity", "eval", "bench", "inspect", "doctor", "demo",
+    "train", "import", "export", "quantize", "parity", "eval", "predict", "bench", "inspect",
+    "verify", "doctor", "demo",
 }  # fmt: skip
 
 
