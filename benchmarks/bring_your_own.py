@@ -154,6 +154,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--input-size", default="224x224", help="of torchvision's nets")
     parser.add_argument("--threads", default="1", help="threads of every command that takes them")
     parser.add_argument("--duration", default="6", help="seconds of measuring in bench")
+    parser.add_argument("--calibration-samples", help="pictures that set the ranges of int8")
     parser.add_argument("--runs", type=Path, help="where the bundles stay; gone by default")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the JSON goes")
     options = parser.parse_args()
@@ -232,7 +233,9 @@ def carry(
 ) -> Row:
     """Type the commands one after the other; after one that fails, the others are tried too."""
     threads = ["--threads", options.threads]
-    export = [*(["--quantize", *threads] if data else [])]
+    export = ["--quantize", *threads] if data else []
+    if data and options.calibration_samples:
+        export += ["--calibration-samples", options.calibration_samples]
     commands = [
         ["import", *arguments, "--output", str(bundle), "--force"],
         ["export", str(bundle), *export],
