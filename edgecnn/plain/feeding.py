@@ -105,7 +105,7 @@ def batches(
     most = few(fixed(file.name, file.inputs, request.shapes), size, _BENCH_ELEMENTS)
     inputs = _repeated(make_inputs(like, request, most * size), size)
     runs = feeds(inputs, file, size)[:MOST]
-    return runs, " ".join(filter(None, (_said(inputs, len(runs), size), matching(inputs, file))))
+    return runs, "; ".join(filter(None, (_said(inputs, len(runs), size), matching(inputs, file))))
 
 
 def _said(inputs: Inputs, runs: int, size: int) -> str:

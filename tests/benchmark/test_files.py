@@ -95,14 +95,19 @@ def test_typed_with_random_inputs(
 
 def test_typed_with_inputs_of_ones_own(tmp_path: Path, type_command: TypeCommand) -> None:
     path = taking(tmp_path / "x.onnx", TensorSpec("x", "float32", ("N", 4, "W"))).variant.path
+    other = taking(tmp_path / "y.onnx", TensorSpec("y", "float32", (1, 4, 2))).variant.path
     inputs, output = tmp_path / "real.npz", tmp_path / "report.json"
     np.savez(inputs, x=np.ones((5, 4, 2), np.float32))
-    done = type_command("bench", path, "--inputs", inputs, "--output", output, "--json", *TYPED)
+    given = ("--inputs", inputs, "--output", output, "--json")
+    done = type_command("bench", path, other, *given, *TYPED)
     assert done.code in (0, 5)
     document = json.loads(done.out)
     assert document == json.loads(output.read_text())
     assert document["body"]["setup"]["inputs"] == "real.npz"
-    assert document["body"]["setup"]["images"] == "5 of real.npz, in turn in 5 batches of 1"
+    said = "5 of real.npz, in turn in 5 batches of 1"
+    assert document["body"]["setup"]["images"] == (
+        f"x.onnx: {said}; y.onnx: {said}; y.onnx calls its inputs otherwise: x into y."
+    )
     assert done.err.endswith(f"Report: {output}\n")
     open_ones = type_command("bench", path, *TYPED)
     assert (open_ones.code, open_ones.out) == (2, "")
