@@ -169,7 +169,8 @@ def _how_to_fit(factory: Factory, weights: Weights, *, alien: bool) -> str:
         return f"The checkpoint itself says {' '.join(said)}."
     if alien:
         return "These are the weights of another net: name it with --model."
-    return "Name the net that they are of, and its arguments with --model-arg NAME=VALUE."
+    size = ", and --input-size as it was trained" if "input_height" in takes else ""
+    return f"Name the net that they are of, its arguments with --model-arg NAME=VALUE{size}."
 
 
 def _load(factory: Factory, net: nn.Module, weights: Weights) -> list[str]:
