@@ -110,6 +110,8 @@ def _print(found: ImportReport) -> None:
     origin = found.model.source if found.model else found.source
     outputs = ", ".join(f"{name} {list(shape)}" for name, shape in found.outputs.items())
     click.echo(f"{origin}: {found.parameters:,} parameters, gives {outputs}.")
+    if found.proof:
+        click.echo(found.proof.sentence)
     click.echo("\nPictures become its input like this:\n")
     for line in found.contract_lines:
         click.echo(f"  {line}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,23 @@ from edgecnn.importing.contract import Choice
 from edgecnn.importing.labelled import DataSource
 from edgecnn.importing.onnx_contract import ForeignFile, Known, read_foreign, settle
 from edgecnn.importing.onnx_core import Core, make_core
-from edgecnn.importing.proof import Draft, Truth, find_truth, golden_count, hold, run_original
-from edgecnn.importing.report import ImportReport
+from edgecnn.importing.proof import (
+    Draft,
+    Outputs,
+    Truth,
+    as_shaped,
+    find_truth,
+    golden_count,
+    hold,
+    run_original,
+)
+from edgecnn.importing.report import ImportReport, OnnxProof
 from edgecnn.machine import this_machine
 from edgecnn.runtime import check_available
 from edgecnn.spec import Tolerance, Variant
+
+if TYPE_CHECKING:
+    from edgecnn.graph.summary import GraphSummary
 
 Progress = Callable[[str, float], None]
 
@@ -55,6 +68,7 @@ class _Proved:
     small: Draft
     truth: Truth
     images: _Images
+    answers: Outputs
     notes: tuple[str, ...]
 
 
@@ -119,12 +133,12 @@ def _prove_form(file: ForeignFile, known: Known, *, upgrade: bool) -> _Proved:
     contract = known.contract
     core = make_core(file.model, contract, file.image, known.glance, upgrade=upgrade)
     small = make_draft(core.model, contract, file.batch, core.precision)
-    macs = _macs(small)
+    macs = _summary(small).macs
     images = _golden_images(known, golden_count(None if macs is None else macs // file.batch))
     answers = run_original(file.path, contract, images.pixels, file.batch)
     truth = find_truth(small, contract, images.pixels)
     hold(truth, answers, "as it stands")
-    return _Proved(core, small, truth, images, core.notes)
+    return _Proved(core, small, truth, images, answers, core.notes)
 
 
 def _kept_opset(file: ForeignFile, reason: str) -> str:
@@ -149,10 +163,10 @@ def _golden_images(known: Known, count: int) -> _Images:
     return _Images(chosen.images, chosen.labels)
 
 
-def _macs(draft: Draft) -> int | None:
+def _summary(draft: Draft) -> GraphSummary:
     from edgecnn.graph.summary import summarise
 
-    return summarise(draft.content, where="The imported file").macs
+    return summarise(draft.content, where="What was made of the file")
 
 
 def _write(
@@ -164,18 +178,16 @@ def _write(
     *,
     force: bool,
 ) -> ImportReport:
-    from edgecnn.graph.summary import summarise
-
-    variant, content, exact = (
+    variant, images, stand_in = (
         _variant(file, proved, settled),
-        settled.draft.content,
-        proved.truth.exact,
+        proved.images,
+        known.dataset is None,
     )
-    stand_in, images = known.dataset is None, proved.images
+    vectors = make_golden(images.pixels, images.labels, proved.truth.exact, stand_in=stand_in)
     files = {
-        variant.files[0]: content,
+        variant.files[0]: settled.draft.content,
         str(variant.golden): make_expected(settled.outputs, runtime="ort", provider="cpu"),
-        GOLDEN: make_golden(images.pixels, images.labels, exact, stand_in=stand_in),
+        GOLDEN: vectors,
     }
     data = None if known.dataset is None else known.dataset.reference()
     manifest = bundles.new_manifest(
@@ -188,19 +200,32 @@ def _write(
         weights="",
         sha256=file.sha256,
         model=None,
-        parameters=summarise(content, where=str(folder)).parameters,
-        outputs={name: value.shape[1:] for name, value in exact.items()},
+        parameters=_summary(settled.draft).parameters,
+        outputs={name: value.shape[1:] for name, value in settled.outputs.items()},
         contract=known.contract,
         sources=known.decision.sources,
         contract_lines=known.decision.lines,
-        notes=(
-            *proved.notes,
-            *settled.notes,
-            *(known.dataset.notes if known.dataset else ()),
-        ),
+        notes=(*proved.notes, *settled.notes, *(known.dataset.notes if known.dataset else ())),
         data=data,
         variants=(variant.name,),
+        proof=_proof(proved, settled, stand_in=stand_in),
     )
+
+
+def _proof(proved: _Proved, settled: Settled, *, stand_in: bool) -> OnnxProof:
+    return OnnxProof(
+        images=len(proved.images.pixels),
+        stand_in=stand_in,
+        batches=settled.batches,
+        largest_difference=_differences(settled.outputs, proved.answers),
+    )
+
+
+def _differences(outputs: Outputs, original: Outputs) -> dict[str, float]:
+    return {
+        name: float(np.abs(found.astype(float) - as_shaped(original[name], found)).max())
+        for name, found in outputs.items()
+    }
 
 
 def _variant(file: ForeignFile, proved: _Proved, settled: Settled) -> Variant:

@@ -136,10 +136,7 @@ def hold(truth: Truth, outputs: Mapping[str, NDArray[Any]], what: str) -> None:
         ModelError: An output is missing, of another shape, or too far off.
     """
     for name, exact in truth.exact.items():
-        found = outputs[name]
-        rows = as_rows(found)
-        if found.shape != exact.shape and rows is not None:
-            found = rows
+        found = as_shaped(outputs[name], exact)
         if found.shape != exact.shape:
             raise _wrong(what, f"'{name}' has the shape {found.shape}, not {exact.shape}")
         scores = holds_scores(truth.contract, name, list(truth.exact))
@@ -148,6 +145,12 @@ def hold(truth: Truth, outputs: Mapping[str, NDArray[Any]], what: str) -> None:
         verdict = judge(f"'{name}'", gates)
         if verdict.outcome != "pass":
             raise _wrong(what, verdict.reasons[0].rstrip("."))
+
+
+def as_shaped(outputs: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
+    """Give outputs [N, classes, 1, 1] as [N, classes] where the others are, else as they are."""
+    rows = as_rows(outputs)
+    return outputs if outputs.shape == like.shape or rows is None else rows
 
 
 def prove(draft: Draft, truth: Truth, batches: tuple[int, ...]) -> tuple[Outputs, dict[str, float]]:

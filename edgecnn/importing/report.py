@@ -10,6 +10,35 @@ from edgecnn.spec import DataRef, InputContract
 
 
 @dataclass(frozen=True)
+class OnnxProof:
+    """How closely the bundle's variant answers as the original ONNX file does.
+
+    Attributes:
+        images: Images that both were given.
+        stand_in: They are drawn, for there was no data.
+        batches: Batch sizes at which the variant answered all of them; the original took them one
+            by one, or in its fixed batch.
+        largest_difference: Largest absolute difference of each output, by its name.
+    """
+
+    images: int
+    stand_in: bool
+    batches: tuple[int, ...]
+    largest_difference: dict[str, float]
+
+    @property
+    def sentence(self) -> str:
+        """What was proved, for people."""
+        kind = "drawn images" if self.stand_in else "images"
+        at = ", ".join(map(str, self.batches))
+        largest = max(self.largest_difference.values())
+        return (
+            f"Proved: it answers as the file itself does, to {self.images} {kind}, at batch {at} "
+            f"(largest difference {largest:.1e})."
+        )
+
+
+@dataclass(frozen=True)
 class ImportReport:
     """What was imported, and what was taken for granted.
 
@@ -29,6 +58,8 @@ class ImportReport:
         variants: The variants that the bundle has already.
         detection: What the detective found; None without labelled data, or where the outputs are
             no scores.
+        proof: That the bundle's variant answers as the original file; None for a PyTorch net, whose
+            files `edgecnn export` proves.
     """
 
     bundle: str
@@ -45,3 +76,4 @@ class ImportReport:
     data: DataRef | None = None
     variants: tuple[str, ...] = ()
     detection: Detection | None = None
+    proof: OnnxProof | None = None

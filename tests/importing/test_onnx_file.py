@@ -94,6 +94,10 @@ def test_a_file_answers_as_before(
     assert set(variant.tolerances) == {name}
     np.testing.assert_allclose(expected(bundle, variant).outputs[name], outputs, atol=1e-4)
     assert report.variants == ("fp32",)
+    assert report.proof is not None
+    assert (report.proof.images, report.proof.batches) == (32, (1, 2, 3, 7))
+    assert report.proof.largest_difference[name] < 1e-4
+    assert "32 drawn images, at batch 1, 2, 3, 7" in report.proof.sentence
 
 
 def test_old_operators_are_converted(import_net: ImportNet) -> None:
