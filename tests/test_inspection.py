@@ -14,6 +14,10 @@ from edgecnn import bundle as bundles
 from edgecnn import inspection
 from edgecnn.errors import BundleError, InputError, ModelError, UnavailableError
 from edgecnn.records import file_sha256, from_json, to_json
+from tests.graph import hostile_sizes, hostile_structure, hostile_tensors
+from tests.graph.hostile import HOSTILE
+
+assert hostile_sizes, (hostile_structure, hostile_tensors)  # importing them enters their files
 
 if TYPE_CHECKING:
     from tests.conftest import MakeBundle, TinyNet
@@ -141,3 +145,14 @@ def test_without_onnx_a_bundle_is_described_as_far_as_it_goes(
         with pytest.raises(UnavailableError, match="needs onnx") as caught:
             inspection.inspect(model, variants)
         assert "pip install 'edgecnn[onnx]'" in caught.value.remedy
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_described_or_refused(name: str, tmp_path: Path) -> None:
+    path = HOSTILE[name][0](tmp_path)
+    try:
+        graph = inspection.inspect(path).variants[0].graph
+    except InputError:
+        return
+    assert graph is not None
+    assert any("No engine gets to see this file" in note for note in graph.notes)

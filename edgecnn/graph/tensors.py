@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from edgecnn.graph.limits import RANK, Refusal, largest_file, shown, size_text
+from edgecnn.graph.limits import RANK, Refusal, largest_weights, shown, size_text
 
 if TYPE_CHECKING:
     from onnx import ModelProto, TensorProto
@@ -30,10 +30,10 @@ def check_tensors(model: ModelProto, folder: Path | None) -> int:
     total = 0
     for tensor in _tensors(model):
         total += check_tensor(tensor, folder)
-        if total > largest_file():
+        if total > largest_weights():
             raise Refusal(
                 f"needs {size_text(total)} and more for its weights, of which this machine can "
-                f"take {size_text(largest_file())}"
+                f"take {size_text(largest_weights())}"
             )
     return total
 

@@ -108,7 +108,8 @@ def check_type(name: str, kind: TypeProto) -> None:
         raise Refusal(f"has {shown(name)}, a text, where only numbers are allowed")
     if kind.WhichOneof("value") not in ("tensor_type", None):
         what = str(kind.WhichOneof("value")).removesuffix("_type").replace("_", " ")
-        raise Refusal(f"has {shown(name)}, a {what}, where only tensors are allowed")
+        article = "an" if what[0] in "aeiou" else "a"
+        raise Refusal(f"has {shown(name)}, {article} {what}, where only tensors are allowed")
     axes = kind.tensor_type.shape.dim
     if len(axes) > RANK:
         raise Refusal(f"makes {shown(name)} of {len(axes):,} axes, of which {RANK} are allowed")

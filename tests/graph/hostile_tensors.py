@@ -36,7 +36,7 @@ def a_sequence() -> ModelProto:
     return typed(helper.make_sequence_type_proto(element))
 
 
-@hostile("'x', a optional")
+@hostile("'x', an optional")
 def perhaps_nothing() -> ModelProto:
     element = helper.make_tensor_type_proto(TensorProto.FLOAT, [1])
     return typed(helper.make_optional_type_proto(element))
