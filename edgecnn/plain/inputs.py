@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -214,7 +215,7 @@ def _example(spec: TensorSpec) -> str:
         size if isinstance(size, int) else usual if place else 1
         for place, size in enumerate(spec.shape)
     ]
-    return f"{spec.name}={'x'.join(map(str, sizes))}"
+    return shlex.quote(f"{spec.name}={'x'.join(map(str, sizes))}")
 
 
 def _draw(spec: TensorSpec, count: int, random: np.random.Generator) -> NDArray[Any]:

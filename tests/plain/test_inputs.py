@@ -155,6 +155,13 @@ def test_shapes_that_do_not_fit(tmp_path: Path, shape: tuple[int, ...], problem:
     assert "--input-shape x=1x3x224x224" in caught.value.remedy
 
 
+def test_the_remedy_for_open_sizes_is_quoted_for_a_shell(tmp_path: Path) -> None:
+    file = taking(tmp_path / "x.onnx", TensorSpec("the input", "float32", (1, "W")))
+    with pytest.raises(InputError, match="leaves W open") as caught:
+        make_inputs(file, Request())
+    assert "--input-shape 'the input=1x16'" in caught.value.remedy
+
+
 def test_inputs_are_read_from_a_file(tmp_path: Path) -> None:
     file = taking(tmp_path / "x.onnx", IMAGE, TABLE)
     pixels = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 3), np.uint8)
