@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +19,8 @@ from onnx import (
 
 Maker = Callable[[Path], Path]
 
-# By name: what makes the file in an empty folder, and what its refusal must say.
-HOSTILE: dict[str, tuple[Maker, str]] = {}
+_MODULES = ("structure", "tensors", "sizes")
+_FOUND: dict[str, tuple[Maker, str]] = {}
 
 NODE, ATTRIBUTE, GRAPH = 1, 5, 7  # GraphProto.node, NodeProto.attribute, ModelProto.graph
 
@@ -35,7 +36,7 @@ def hostile(says: str) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
             path.write_bytes(data)
             return path
 
-        HOSTILE[make.__name__] = (write, says)
+        _FOUND[make.__name__] = (write, says)
         return make
 
     return enter
@@ -45,7 +46,7 @@ def hostile_place(says: str) -> Callable[[Maker], Maker]:
     """Enter a function that makes a file in a folder of its own."""
 
     def enter(make: Maker) -> Maker:
-        HOSTILE[make.__name__] = (make, says)
+        _FOUND[make.__name__] = (make, says)
         return make
 
     return enter
@@ -97,3 +98,10 @@ def with_weight(**fields: Any) -> ModelProto:
     found = model(node("Add", "x w", "y"))
     found.graph.initializer.append(TensorProto(name="w", data_type=TensorProto.FLOAT, **fields))
     return found
+
+
+def every_hostile_file() -> dict[str, tuple[Maker, str]]:
+    """By name: what makes the file in an empty folder, and what its refusal must say."""
+    for name in _MODULES:
+        importlib.import_module(f"tests.graph.hostile_{name}")
+    return _FOUND
