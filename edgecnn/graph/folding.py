@@ -89,7 +89,7 @@ def _fold_batch_norm(graph: ir.Graph, norm: ir.Node) -> bool:
     biased = len(conv.inputs) > 2 and conv.inputs[2] is not None
     if (training is not None and training.as_int()) or not alone or weights is None:
         return False
-    if any(each is None for each in numbers) or (biased and bias is None):
+    if any(each is None or each.ndim != 1 for each in numbers) or (biased and bias is None):
         return False
     gain, shift, mean, variance = (np.asarray(each, np.float64) for each in numbers)
     epsilon = norm.attributes.get("epsilon")

@@ -109,10 +109,7 @@ def find_truth(draft: Draft, contract: InputContract, images: NDArray[np.uint8])
     with _located(draft) as variant:
         with open_session(variant, provider="cpu") as session:
             outputs = Predictor(contract, variant, session, batch).run_all(images)
-        options = {"precision": "float64"}
-        with open_session(variant, runtime="reference", options=options) as session:
-            answers = Predictor(contract, variant, session, batch).run_all(images)
-    exact = {name: value.astype(np.float64) for name, value in answers.items()}
+        exact = _exact(variant, contract, images, batch)
     for name, value in exact.items():
         if not np.isfinite(value).all():
             raise ModelError(
@@ -122,6 +119,21 @@ def find_truth(draft: Draft, contract: InputContract, images: NDArray[np.uint8])
         _refuse_two_answers(name, outputs[name], value, _LEAST_SQNR_DB[draft.precision])
     tolerances = {name: _tolerance(draft, contract, name, outputs[name], exact) for name in exact}
     return Truth(contract, images, exact, outputs, tolerances)
+
+
+def _exact(
+    variant: Variant, contract: InputContract, images: NDArray[np.uint8], batch: int
+) -> dict[str, NDArray[np.float64]]:
+    options = {"precision": "float64"}
+    try:
+        with open_session(variant, runtime="reference", options=options) as session:
+            answers = Predictor(contract, variant, session, batch).run_all(images)
+    except (ModelError, RuntimeCrashed) as error:
+        raise ModelError(
+            f"The net cannot be computed in float64, so nothing can be proved. {error.problem}",
+            "Keep it as a plain file: `edgecnn bench FILE`, `edgecnn inspect FILE`.",
+        ) from error
+    return {name: value.astype(np.float64) for name, value in answers.items()}
 
 
 def hold(truth: Truth, outputs: Mapping[str, NDArray[Any]], what: str) -> None:

@@ -138,11 +138,13 @@ class BatchNormalization(OpRun):
         epsilon: float | None = None,
         momentum: float | None = None,
         training_mode: int | None = None,
+        spatial: int | None = None,
     ) -> tuple[Any]:
         if training_mode:
             raise NotImplementedError("BatchNormalization in training mode")
         small = 1e-5 if epsilon is None else epsilon
-        columns = (-1, *[1] * (x.ndim - 2))
+        # Opset 7 knows numbers for each pixel, too.
+        columns = scale.shape if spatial == 0 else (-1, *[1] * (x.ndim - 2))
         factor = (scale / np.sqrt(variance + small)).reshape(columns)
         y = (x - mean.reshape(columns)) * factor + bias.reshape(columns)
         return (y.astype(x.dtype),)

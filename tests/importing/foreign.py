@@ -161,6 +161,20 @@ def batch_norm(model: ModelProto) -> None:
     _insert(model, list(model.graph.node).index(conv) + 1, [node])
 
 
+def by_pixel(model: ModelProto) -> None:
+    """Normalise the means, with `spatial=0`: only opset 7 can, and nothing converts it."""
+    random = np.random.default_rng(2)
+    names = ("gain", "shift", "mean", "variance")
+    for name in names:
+        values = random.uniform(0.5, 1.5, (6, 1, 1)).astype(np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(values, name))
+    pool = next(node for node in model.graph.node if node.op_type == "GlobalAveragePool")
+    pool.output[0] = "raw"
+    node = helper.make_node("BatchNormalization", ["raw", *names], ["means"], spatial=0)
+    _insert(model, list(model.graph.node).index(pool) + 1, [node])
+    model.opset_import[0].version = 7
+
+
 def metadata(**entries: str) -> Change:
     """Give the change that adds metadata; `__` stands for a dot."""
 

@@ -107,6 +107,20 @@ def test_old_operators_are_converted(import_net: ImportNet) -> None:
     assert "3 weights that were listed as inputs are weights now." in report.notes
 
 
+def test_what_cannot_be_converted_stays(
+    import_net: ImportNet, tiny_net: TinyNet, tmp_path: Path
+) -> None:
+    report, bundle = import_net(foreign.by_pixel, foreign.old_ir)
+    assert bundle.variant("fp32").settings["opset"] == "7"
+    [note] = [note for note in report.notes if note.startswith("Opset 7 stays")]
+    assert "cannot be quantized" in note
+    values = foreign.pixels_to_float(tiny_net, tiny_net.images, "nchw")[:10]
+    with load(bundle) as predictor:
+        found = predictor.run(tiny_net.images[:10])
+    original = _original(tmp_path / "net.onnx", values)["logits"]
+    np.testing.assert_allclose(found, original, atol=1e-4)
+
+
 def test_newer_opsets_stay(import_net: ImportNet) -> None:
     for version in (13, NEWEST):
         _, bundle = import_net(foreign.opset(version), force=True)
