@@ -84,7 +84,8 @@ def command(
         _print(found)
         from edgecnn.cli._show import next_step
 
-        again = "int8" in found.stale or not found.int8
+        # Without data there is no int8 to be made, and the note says which flag brings some.
+        again = ("int8" in found.stale or not found.int8) and not found.stand_in
         next_step("quantize" if again else "bench", bundle)
     if found.int8:
         stop_at_gate(found.int8)

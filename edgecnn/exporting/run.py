@@ -205,7 +205,7 @@ def _write(bundle: Bundle, draft: Draft, proof: Proof, outputs: dict[str, NDArra
         files[GOLDEN] = make_golden(
             vectors.images, vectors.labels, vectors.outputs, stand_in=vectors.stand_in
         )
-    settings = {**variant.settings, "golden": vectors.what}
+    settings = variant.settings | ({"golden": "stand-in images"} if vectors.stand_in else {})
     return extend(bundle, files, replace(variant, tolerances=tolerances, settings=settings))
 
 

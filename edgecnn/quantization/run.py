@@ -204,6 +204,10 @@ def _draft(job: Job) -> Variant:
     source = job.source
     name = source.name.replace("fp32", "int8") if "fp32" in source.name else f"{source.name}-int8"
     flag = "" if source.name == "fp32" else f" --variant {source.name}"
+    settings = {
+        "scheme": SCHEME,
+        "calibration": f"{job.calibration_images} training images of {job.dataset.name}",
+    }
     return replace(
         source,
         name=name,
@@ -212,11 +216,7 @@ def _draft(job: Job) -> Variant:
         parent=job.bundle.parent(job.bundle.variant(source.name).files[0]),
         made_by=f"edgecnn quantize{flag}",
         golden=f"{name}.golden.npz",
-        settings={
-            "scheme": SCHEME,
-            "calibration": f"{job.calibration_images} training images of {job.dataset.name}",
-            "golden": job.vectors.what,
-        },
+        settings=settings | ({"golden": "stand-in images"} if job.vectors.stand_in else {}),
         verdict=None,
     )
 
