@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn import extras, shelves
-from edgecnn.data import read_labels
+from edgecnn.bundle import WEIGHTS
 from edgecnn.errors import RecipeError
-from edgecnn.importing.contract import Choice, Facts, as_choice
+from edgecnn.importing.contract import ASSUMED, Choice, Facts, as_choice
 from edgecnn.nets.naming import TIMM, TORCHVISION, is_shelf_name
 from edgecnn.recipe import GENERIC, load_recipe
-
-LABELS = "labels.txt"
 
 
 def facts_of(source: str, weights: Path | None = None) -> list[Facts]:
@@ -63,11 +61,20 @@ def _shelf_facts(name: str, *, own: bool) -> list[Facts]:
         facts.append(Facts(choice, f"{name}'s recipe"))
     except RecipeError:
         pass
-    path = shelves.shelf("models") / name / LABELS
-    if path.is_file():
-        source = "the shelf" if own else "assumed, those of the shelf's weights"
-        facts.append(Facts(Choice(labels=read_labels(path)), source))
-    return facts
+    labels = _labels_in(shelves.shelf("models") / name / WEIGHTS)
+    source = "the shelf's weights" if own else f"{ASSUMED}, those of the shelf's weights"
+    return [*facts, Facts(Choice(labels=labels), source)] if labels else facts
+
+
+def _labels_in(path: Path) -> tuple[str, ...] | None:
+    """Read the classes out of a file's metadata, if they are there: one on each line."""
+    from safetensors import safe_open
+
+    if not path.is_file():
+        return None
+    with safe_open(path, "pt") as file:
+        text = (file.metadata() or {}).get("labels", "")
+    return tuple(text.splitlines()) or None
 
 
 def _torchvision_facts(name: str, path: Path | None) -> Facts:
