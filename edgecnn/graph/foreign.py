@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from onnx import ModelProto
 
-# Per-channel int8 needs opset 13; 17 is the oldest that edgecnn writes itself.
-PER_CHANNEL_OPSET, UPGRADED_OPSET = 13, 17
+# Per-channel int8 needs opset 13; 17 is the oldest that edgecnn writes itself, 23 the newest.
+PER_CHANNEL_OPSET, OLDEST_WRITTEN, NEWEST_WRITTEN = 13, 17, 23
 
 
 def opset_of(model: ModelProto) -> int:
@@ -73,8 +73,19 @@ def drop_declared_weights(model: ModelProto) -> int:
     return count
 
 
-def upgrade(model: ModelProto, opset: int = UPGRADED_OPSET) -> ModelProto:
-    """Convert a model to a newer opset with onnx's own converter.
+def suitable_opset(opset: int) -> int:
+    """Give the opset that a file of this one is converted to: its own, where that is well known.
+
+    >>> [suitable_opset(opset) for opset in (7, 12, 13, 21, 28)]
+    [17, 17, 13, 21, 23]
+    """
+    if opset < PER_CHANNEL_OPSET:
+        return OLDEST_WRITTEN
+    return min(opset, NEWEST_WRITTEN)
+
+
+def convert(model: ModelProto, opset: int) -> ModelProto:
+    """Convert a model to another opset with onnx's own converter.
 
     Raises:
         ModelError: The converter cannot.
@@ -85,10 +96,10 @@ def upgrade(model: ModelProto, opset: int = UPGRADED_OPSET) -> ModelProto:
         converted = version_converter.convert_version(model, opset)
         checker.check_model(converted)
     except Exception as error:  # whatever the converter stumbles over
-        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+        reason = str(error).strip().partition("\n")[0].rpartition(" failed: ")[2].rstrip(".")
         raise ModelError(
-            f"onnx's converter cannot bring opset {opset_of(model)} to {opset}: {reason}.",
-            "Export the model again in opset 17 or newer.",
+            f"onnx's converter cannot bring opset {opset_of(model)} to {opset} ({reason}).",
+            f"Export the model again in opset {OLDEST_WRITTEN} to {NEWEST_WRITTEN}.",
         ) from error
     return converted
 

@@ -44,7 +44,7 @@ def make_core(
     image: ImageInput,
     answers: Outputs,
     *,
-    upgrade: bool = False,
+    opset: int,
 ) -> Core:
     """Bring a model into edgecnn's form; what it computes stays.
 
@@ -53,7 +53,7 @@ def make_core(
         contract: Size and layout of its input, and which output holds scores.
         image: Its input.
         answers: What it answers to some images, [N, ...] by name.
-        upgrade: Convert it to opset 17.
+        opset: What to convert it to, or its own.
 
     Raises:
         ModelError: It cannot be converted, or has an integer operator that is not known.
@@ -63,9 +63,10 @@ def make_core(
     changed = ModelProto()
     changed.CopyFrom(model)
     notes = [*_take_weights_out_of_inputs(changed)]
-    if upgrade:
-        notes.append(f"Opset {foreign.opset_of(changed)} is converted to {foreign.UPGRADED_OPSET}.")
-        changed = foreign.upgrade(changed)
+    own = foreign.opset_of(changed)
+    if opset != own:
+        notes.append(f"Opset {own} is converted to {opset}.")
+        changed = foreign.convert(changed, opset)
     if has_integer_operators(changed):
         notes.append("Its integer operators are written as QuantizeLinear and DequantizeLinear.")
         changed = spell_out(changed)

@@ -117,21 +117,21 @@ def import_onnx(
 
 
 def _prove_core(file: ForeignFile, known: Known) -> _Proved:
-    old = foreign.opset_of(file.model) < foreign.PER_CHANNEL_OPSET
-    if old:
-        try:
-            return _prove_form(file, known, upgrade=True)
-        except ModelError as error:
-            reason = error.problem.rstrip(".")
-            proved = _prove_form(file, known, upgrade=False)
-            return replace(proved, notes=(*proved.notes, _kept_opset(file, reason)))
-    return _prove_form(file, known, upgrade=False)
+    own = foreign.opset_of(file.model)
+    suitable = foreign.suitable_opset(own)
+    if suitable == own:
+        return _prove_form(file, known, own)
+    try:
+        return _prove_form(file, known, suitable)
+    except ModelError as error:
+        proved = _prove_form(file, known, own)
+        return replace(proved, notes=(*proved.notes, _kept_opset(own, error)))
 
 
-def _prove_form(file: ForeignFile, known: Known, *, upgrade: bool) -> _Proved:
+def _prove_form(file: ForeignFile, known: Known, opset: int) -> _Proved:
     """Bring the file into edgecnn's form, and hold the file's own answers against it."""
     contract = known.contract
-    core = make_core(file.model, contract, file.image, known.glance, upgrade=upgrade)
+    core = make_core(file.model, contract, file.image, known.glance, opset=opset)
     small = make_draft(core.model, contract, file.batch, core.precision)
     macs = _summary(small).macs
     images = _golden_images(known, golden_count(None if macs is None else macs // file.batch))
@@ -141,12 +141,11 @@ def _prove_form(file: ForeignFile, known: Known, *, upgrade: bool) -> _Proved:
     return _Proved(core, small, truth, images, answers, core.notes)
 
 
-def _kept_opset(file: ForeignFile, reason: str) -> str:
-    return (
-        f"Opset {foreign.opset_of(file.model)} stays, for it cannot be converted: {reason}. It "
-        "cannot be quantized: int8 with a scale for each channel needs opset "
-        f"{foreign.PER_CHANNEL_OPSET}."
-    )
+def _kept_opset(own: int, error: ModelError) -> str:
+    kept = f"Opset {own} stays: {error.problem}"
+    if own < foreign.PER_CHANNEL_OPSET:
+        kept += f" int8 with a scale for each channel needs opset {foreign.PER_CHANNEL_OPSET}."
+    return kept
 
 
 def _golden_images(known: Known, count: int) -> _Images:

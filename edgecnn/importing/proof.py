@@ -183,7 +183,9 @@ def prove(draft: Draft, truth: Truth, batches: tuple[int, ...]) -> tuple[Outputs
             try:
                 outputs = Predictor(truth.contract, variant, session, batch).run_all(truth.images)
             except (InputError, RuntimeCrashed) as error:
-                raise _wrong(what, error.problem.rstrip(".")) from error
+                # ONNX Runtime's own words are long, and begin with what matters.
+                why = error.problem.partition(" Status Message:")[0].rstrip(".")
+                raise _wrong(what, why) from error
             hold(truth, outputs, what)
             first = first or outputs
             for name, exact in truth.exact.items():
