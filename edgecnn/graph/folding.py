@@ -6,6 +6,7 @@ normalisation that stands behind a convolution.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,25 +16,45 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto, TensorProto
 
 
-def fold_constants(model: ModelProto, *, keep: frozenset[str] = frozenset()) -> int:
+# What DequantizeLinear gives stays packed: it marks weights that are quantized.
+_KEPT = {"DequantizeLinear"}
+_PLAIN = {"Constant", "ConstantOfShape", "Identity"}
+
+
+def fold_constants(model: ModelProto) -> int:
     """Compute what no input reaches and keep it as initializers, in place.
+
+    What onnx's reference evaluator cannot compute stays: runtimes compute it themselves.
 
     Args:
         model: A model that has passed the gate, whose weights are in it.
-        keep: Operators that stay with all that follows them.
 
     Returns:
         How many nodes went.
     """
+    for only in (None, _PLAIN):
+        folded = _constant_nodes(model, only)
+        if not folded:
+            return 0
+        with suppress(Exception):  # whatever the evaluator stumbles over
+            _fold(model, folded)
+            return len(folded)
+    return 0
+
+
+def _constant_nodes(model: ModelProto, only: set[str] | None) -> list[NodeProto]:
     constants = {tensor.name for tensor in model.graph.initializer}
-    folded: list[NodeProto] = []
+    found = []
     for node in model.graph.node:
         known = all(name in constants for name in node.input if name)
-        if known and node.op_type not in keep and (node.input or node.op_type == "Constant"):
-            folded.append(node)
+        wanted = node.op_type not in _KEPT if only is None else node.op_type in only
+        if known and wanted and (node.input or node.op_type == "Constant"):
+            found.append(node)
             constants.update(node.output)
-    if not folded:
-        return 0
+    return found
+
+
+def _fold(model: ModelProto, folded: list[NodeProto]) -> None:
     gone = {name for node in folded for name in node.output}
     kept = [node for node in model.graph.node if not gone & set(node.output)]
     read = {name for node in kept for name in node.input}
@@ -42,7 +63,6 @@ def fold_constants(model: ModelProto, *, keep: frozenset[str] = frozenset()) -> 
     model.graph.initializer.extend(_computed(model, folded, wanted))
     del model.graph.node[:]
     model.graph.node.extend(kept)
-    return len(folded)
 
 
 def _computed(model: ModelProto, nodes: list[NodeProto], wanted: list[str]) -> list[TensorProto]:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 # They quantize what flows through the net; DequantizeLinear alone may only unpack weights.
 _QUANTIZING = {"QuantizeLinear", "DynamicQuantizeLinear", "ConvInteger", "MatMulInteger"}
-_UNPACKING = frozenset({"DequantizeLinear"})
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def make_core(
         notes.append("Its integer operators are written as QuantizeLinear and DequantizeLinear.")
         changed = spell_out(changed)
     quantized = is_quantized(changed)
-    folded = fold_constants(changed, keep=_UNPACKING if quantized else frozenset())
+    folded = fold_constants(changed)
     core = foreign.to_ir(changed)
     norms = fold_batch_norms(core)
     foreign.name_nodes(core)
