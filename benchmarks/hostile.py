@@ -145,6 +145,8 @@ def export(name: str, path: Path, dynamo: bool) -> None:
     for tensor in (*net.parameters(), *net.buffers()):
         if tensor.is_floating_point():
             tensor.data.uniform_(0.1, 0.2)  # equal ones would be stored once
+        else:
+            tensor.data.zero_()  # indices into tables
     side = 299 if name == "inception_v3" else 518 if "518" in name else 224
     image = torch.zeros(1, 3, side, side)
     with warnings.catch_warnings():
