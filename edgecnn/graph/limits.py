@@ -21,7 +21,7 @@ MEMORY_SHARE = 4
 FIELDS = 500_000
 # A tensor's dimension lies 7 messages deep; each subgraph would add three.
 DEPTH = 16
-# Torchvision's largest (efficientnet_v2_l) has 1,004. Inferring shapes takes 0.1 to 0.3 ms for each.
+# Torchvision's largest (efficientnet_v2_l) has 1,004. Each takes 0.1 to 0.3 ms to look at.
 NODES = 10_000
 
 # Names end up in tables and messages; exporters write up to 90 characters.
