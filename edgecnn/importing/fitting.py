@@ -15,7 +15,7 @@ from edgecnn.bundle import ModelRef
 from edgecnn.errors import ModelError
 from edgecnn.importing.contract import Choice, Facts, decide
 from edgecnn.importing.metadata import assumed_input
-from edgecnn.importing.unwrapping import State, Weights, listed, match_names, to_float32
+from edgecnn.importing.unwrapping import State, Weights, listed, match_names, quoted, to_float32
 from edgecnn.nets.factories import Factory
 from edgecnn.nets.making import Arguments, call, fitting, load_state, one_line, reference_to
 
@@ -71,7 +71,8 @@ def fit_net(
         net = _make(factory, again)
         matched = match_names(weights, net.state_dict())
     _refuse_misfit(factory, net, matched)
-    matched = to_float32(matched)
+    own = net.state_dict()
+    matched = to_float32(matched, {name for name in own if own[name].is_floating_point()})
     counters = _load(factory, net, matched)
     told = [
         f"Read off the weights: {name}={value}."
@@ -164,7 +165,7 @@ def _refuse_misfit(factory: Factory, net: nn.Module, weights: Weights) -> None:
 
 def _how_to_fit(factory: Factory, weights: Weights, *, alien: bool) -> str:
     takes = factory.parameters().values()
-    said = [f"--model-arg {k}={v}" for k, v in weights.settings.items() if k in takes]
+    said = [f"--model-arg {quoted(f'{k}={v}')}" for k, v in weights.settings.items() if k in takes]
     if said:
         return f"The checkpoint itself says {' '.join(said)}."
     if alien:

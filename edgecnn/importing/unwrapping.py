@@ -5,6 +5,7 @@ Whatever is taken, left or renamed is said.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ _PLAIN = (
 _COMPILED = "_orig_mod"
 _DEEPEST = 4
 _NAMED = 5
+_REPEATED_BYTES = 1 << 24  # buffers that some nets expand are far smaller
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,13 @@ def match_names(weights: Weights, wanted: Collection[str]) -> Weights:
     return Weights(weights.path, state, (*weights.notes, *notes), weights.settings)
 
 
-def to_float32(weights: Weights) -> Weights:
+def to_float32(weights: Weights, floats: Collection[str] = ()) -> Weights:
     """Bring floating-point weights to float32, and say which were something else.
+
+    Args:
+        weights: The weights, under the names of the net.
+        floats: Those that the net computes with as floats. Integers there were quantized by hand,
+            and without their scales, which a net has no place for, they are other numbers.
 
     Raises:
         ModelError: They are quantized, complex, or hold NaN or infinity.
@@ -115,9 +122,11 @@ def to_float32(weights: Weights) -> Weights:
     kinds: dict[str, int] = {}
     state = {}
     for name, tensor in weights.state.items():
-        if tensor.is_quantized or tensor.is_complex() or tensor.is_sparse:
+        whole = name in floats and not tensor.is_floating_point()
+        if whole or tensor.is_quantized or tensor.is_complex() or tensor.is_sparse:
             raise ModelError(
-                f"'{name}' in {weights.path} is a tensor of {tensor.dtype} and {tensor.layout}, "
+                f"'{listed([name])}' in {weights.path} is a tensor of {tensor.dtype} and "
+                f"{tensor.layout}, "
                 "which no float32 net takes.",
                 "Import the weights as they were before they were converted.",
             )
@@ -131,9 +140,15 @@ def to_float32(weights: Weights) -> Weights:
 
 
 def listed(names: Sequence[str], most: int = _NAMED) -> str:
-    """List names, the first of them if they are many."""
+    """List names, the first of them if they are many, without what would steer a terminal."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return ", ".join(n if n.isprintable() else ascii(n) for n in names[:most]) + more
+
+
+def quoted(value: object) -> str:
+    """Write what a file says so that it can be pasted into a shell, and runs nothing there."""
+    text = str(value)
+    return shlex.quote(text if text.isprintable() else ascii(text))
 
 
 def _refuse_infinite(path: Path, state: State) -> None:
@@ -170,7 +185,7 @@ def _wrapper(path: Path, content: object, checkpoint: Checkpoint) -> str | None:
         return str(boxes[0])
     raise ModelError(
         f"{path} holds several things that may be the weights: {listed([str(b) for b in boxes])}.",
-        f"Say which with --weights-key {boxes[0]}.",
+        f"Say which with --weights-key {quoted(boxes[0])}.",
     )
 
 
@@ -198,7 +213,28 @@ def _tensors(path: Path, content: object, checkpoint: Checkpoint) -> tuple[State
             f"{path} holds {what}, and no weights by name.",
             "Save them with torch.save(net.state_dict(), 'weights.pth').",
         )
+    for name, tensor in tensors.items():
+        _refuse_hollow(path, name, tensor)
     return tensors, [str(name) for name in content if str(name) not in tensors]
+
+
+def _refuse_hollow(path: Path, name: str, tensor: torch.Tensor) -> None:
+    """Refuse a tensor without numbers of its own; a few bytes may stand for any number of them."""
+    if tensor.is_meta or tensor.is_nested:
+        what = "has a shape and no numbers" if tensor.is_meta else "is several tensors in one"
+    elif tensor.layout == torch.strided and _repeats(tensor):
+        what = f"repeats a few numbers to {tensor.numel():,}"
+    else:
+        return
+    raise ModelError(
+        f"'{listed([name])}' in {path} {what}, which is no weight.",
+        "Save the weights of the net as it was trained.",
+    )
+
+
+def _repeats(tensor: torch.Tensor) -> bool:
+    size = tensor.numel() * tensor.element_size()
+    return size > max(_REPEATED_BYTES, tensor.untyped_storage().nbytes())
 
 
 def _pickled_net(path: Path, content: object, place: str) -> ModelError:
@@ -218,7 +254,7 @@ def _told(checkpoint: Checkpoint, steps: list[str], key: str | None, left: list[
         also = [name for name in also if name in (*_AVERAGED, *_PLAIN)]
         note = f"Unwrapped the entry {' / '.join(steps)}"
         if also and key is None:
-            note += f"; --weights-key {also[0]} takes the other weights"
+            note += f"; --weights-key {quoted(also[0])} takes the other weights"
         notes.append(note + ".")
     if left:
         notes.append(f"Left out what is no tensor: {listed(left)}.")

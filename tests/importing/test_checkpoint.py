@@ -359,3 +359,35 @@ def test_a_folder_and_nothing_are_refused(tmp_path: Path) -> None:
     assert caught.value.remedy.endswith("model.safetensors.")
     with pytest.raises(ModelError, match="There is no file"):
         read_weights(tmp_path / "nothing.pth")
+
+
+def test_integers_in_place_of_floats_are_refused(net: OwnNet, save: Save) -> None:
+    state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    state["fc.weight"] = (state["fc.weight"] * 100).to(torch.int8)
+    weights = read_weights(save(state))
+    with pytest.raises(ModelError, match=r"'fc\.weight' in .* is a tensor of torch\.int8"):
+        to_float32(weights, {"fc.weight"})
+    counters = to_float32(read_weights(save(net.state_dict())), {"fc.weight"}).state
+    assert counters["norm.num_batches_tracked"].dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    ("tensor", "problem"),
+    [
+        (torch.zeros(2, device="meta"), "has a shape and no numbers"),
+        (torch.zeros(1).expand(1 << 20, 1 << 20), "repeats a few numbers to 1,099,511,627,776"),
+    ],
+)
+def test_tensors_without_numbers_of_their_own_are_refused(
+    save: Save, tensor: Any, problem: str
+) -> None:
+    with pytest.raises(ModelError, match=problem):
+        read_weights(save({"fc.weight": tensor}))
+
+
+def test_what_a_file_says_neither_steers_a_terminal_nor_runs_when_pasted(save: Save) -> None:
+    box = {"w": torch.zeros(1)}
+    with pytest.raises(ModelError) as found:
+        read_weights(save({"$(touch x)": box, "\x1b[2J": box}))
+    assert "\x1b" not in found.value.problem
+    assert found.value.remedy == "Say which with --weights-key '$(touch x)'."
