@@ -8,11 +8,13 @@ parses it, and checks each node's result before it looks at the next. The number
 
 from __future__ import annotations
 
+import shlex
 import stat
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgecnn import extras
 from edgecnn.errors import InputError, ModelError
 from edgecnn.graph.limits import LIVE_BYTES, NODES, Refusal, largest_file, shown, size_text
 from edgecnn.graph.operators import OWN, check_names, check_operators, place_of
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 OLDEST_OPSET, OLDEST_IR = 7, 3
-_ADVICE = "Export the model again as a plain net; `edgecnn inspect FILE` shows what it is made of."
+_ADVICE = "Export the model again as a plain net; `edgecnn inspect {}` shows what it is made of."
 
 
 def check_file(path: Path | str) -> ModelProto:
@@ -39,7 +41,9 @@ def check_file(path: Path | str) -> ModelProto:
     Raises:
         InputError: There is no such file.
         ModelError: It is refused; the sentence says why.
+        UnavailableError: onnx is not installed.
     """
+    extras.require("Looking at a foreign ONNX file", "onnx")
     path = Path(path)
     model = parse(read_file(path), where=str(path))
     check_model(model, where=str(path), folder=path.parent)
@@ -225,4 +229,5 @@ def _check_memory(model: ModelProto, found: Walk) -> None:
 
 
 def _error(where: str, refusal: Refusal) -> ModelError:
-    return ModelError(f"{where} {refusal.reason}.", refusal.remedy or _ADVICE)
+    remedy = refusal.remedy or _ADVICE.format(shlex.quote(where))
+    return ModelError(f"{where} {refusal.reason}.", remedy)
