@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from edgecnn.errors import EdgeCNNError
+import numpy as np
+
+from edgecnn.errors import EdgeCNNError, ModelError
 from edgecnn.graph.batch import open_batch, with_batch
 from edgecnn.graph.clean import BATCH, clean, to_bytes
 from edgecnn.graph.prefix import put_preprocessing_in_front
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
 BATCHES = (1, 2, 3, 7)
 _UNSEEN = (
-    "its answers hardly depend on the image, so that a wrong one would not be noticed. An answer "
-    "to several images at once cannot be proved"
+    "its answers hardly depend on these images, so that a wrong one would not be noticed; pictures "
+    "that it is made for, named with --data, may prove more"
 )
 
 
@@ -60,6 +62,10 @@ def settle_batch(core: ir.Model, declared: int | None, small: Draft, truth: Trut
 
     Returns:
         The file with an open batch; else `small`, and why.
+
+    Raises:
+        ModelError: Its batch is fixed at several images, and they have a part in one another's
+            answers.
     """
     kept, open_already = small.batch, declared is None
     if not tells_images_apart(truth):
@@ -81,6 +87,20 @@ def settle_batch(core: ir.Model, declared: int | None, small: Draft, truth: Trut
     return _kept(small, truth, f"opened, it does not compute what the file does at batch {why}")
 
 
+def _refuse_mixed(small: Draft, truth: Truth, batch: int) -> None:
+    """Refuse a net whose answer to an image changes with the others in its batch."""
+    images = np.roll(truth.images, 1, axis=0)
+    exact = {name: np.roll(value, 1, axis=0) for name, value in truth.exact.items()}
+    try:
+        prove(small, replace(truth, images=images, exact=exact), (batch,))
+    except ModelError as error:
+        raise ModelError(
+            f"What the file answers to an image depends on the others in its batch of {batch}: no "
+            "answer is the image's own.",
+            "Export it for inference, with batch 1.",
+        ) from error
+
+
 def _opened(open_already: bool, size: Batch, *, rewritten: bool) -> tuple[str, ...]:
     if open_already and not rewritten:
         return ()
@@ -93,6 +113,8 @@ def _opened(open_already: bool, size: Batch, *, rewritten: bool) -> tuple[str, .
 
 def _kept(small: Draft, truth: Truth, why: str) -> Settled:
     assert small.batch != "dynamic"
+    if small.batch > 1:
+        _refuse_mixed(small, truth, small.batch)
     outputs, allowed = prove(small, truth, (small.batch,))
     return Settled(
         small,

@@ -92,7 +92,7 @@ def test_answers_that_do_not_depend_on_the_image_prove_nothing(
 
     report, bundle = _import(tiny_net, tmp_path, blind, batch=1)
     assert bundle.variant("fp32").batch == 1
-    assert any("hardly depend on the image" in note for note in report.notes)
+    assert any("hardly depend on these images" in note for note in report.notes)
 
 
 def test_an_output_without_a_batch_is_refused(tiny_net: TinyNet, tmp_path: Path) -> None:
@@ -124,3 +124,12 @@ def test_a_resize_to_sizes_is_opened(tiny_net: TinyNet, tmp_path: Path) -> None:
 
 def test_large_nets_get_fewer_golden_images() -> None:
     assert [golden_count(macs) for macs in (0, 10**6, 250_000_000, 10**12)] == [8, 32, 16, 8]
+
+
+def test_images_that_change_one_anothers_answers_are_refused(
+    tiny_net: TinyNet, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="depends on the others in its batch of 4"):
+        _import(tiny_net, tmp_path, foreign.batch_squeezed, batch=4)
+    _, bundle = _import(tiny_net, tmp_path, foreign.batch_squeezed, batch=1)
+    assert bundle.variant("fp32").batch == 1
