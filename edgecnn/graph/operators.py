@@ -187,6 +187,8 @@ def _check_numbers(attribute: AttributeProto, node: NodeProto) -> None:
         return
     if name in _ABOVE_ZERO and min(numbers) < 1:
         raise Refusal(f"sets {kind} to {min(numbers)}, which must be above zero")
+    if name == "num_outputs" and numbers != [len(node.output)]:
+        raise Refusal(f"sets {kind} to {numbers[0]}, but has {len(node.output)}")
     if name == "batch_dims" and min(numbers) < 0:
         raise Refusal(f"sets {kind} to {min(numbers)}, which must not be negative")
     if name in ("axis", "axes") and max(map(abs, numbers)) > RANK:

@@ -186,6 +186,17 @@ def division_by_zero() -> ModelProto:
     return model(node("Conv", "x w", "y", group=0), w=weights)
 
 
+@hostile("'num_outputs'.* to 1, but has 2")
+def split_into_fewer_than_it_gives() -> ModelProto:
+    # onnx's own shape inference aborts the process on this one, and on the next.
+    return model(node("Split", "x", "y z", num_outputs=1))
+
+
+@hostile("'batch_dims'.*must not be negative")
+def batches_before_the_first() -> ModelProto:
+    return model(node("GatherND", "x i", "y", batch_dims=-7), i=np.zeros((8, 1, 3), np.int64))
+
+
 @hostile("'strides'.*above zero")
 def steps_of_nothing() -> ModelProto:
     return model(node("MaxPool", "x", "y", kernel_shape=[2, 2], strides=[0, 0]))
