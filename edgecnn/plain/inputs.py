@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import InputError
+from edgecnn.machine import granted_memory
 from edgecnn.plain.files import PlainFile
 from edgecnn.spec import TensorSpec
 
@@ -25,6 +26,7 @@ RANDOM, NO_INPUTS = "random inputs", "no inputs"
 # Enough to meet most of a small net; of large pictures fewer, for the reference runtime is slow.
 MOST = 8
 _PARITY_ELEMENTS = 1 << 19
+_SHARE = 4  # of the memory, for what is read: it is copied into runs
 # What stands for an open size in the command that a remedy shows.
 _USUAL_SIZE = {4: 224}
 
@@ -245,8 +247,8 @@ def plain_dtype(spec: TensorSpec) -> np.dtype[Any]:
 
 
 def _read(file: PlainFile, specs: Sequence[TensorSpec], path: Path) -> Inputs:
-    arrays = _load(path)
-    wanted, given = [spec.name for spec in specs], list(arrays)
+    wanted = [spec.name for spec in specs]
+    arrays, given = _load(path, wanted)
     if set(wanted) != set(given):
         example = ", ".join(f"{name!r}: array" for name in wanted)
         raise InputError(
@@ -265,10 +267,14 @@ def _read(file: PlainFile, specs: Sequence[TensorSpec], path: Path) -> Inputs:
     return Inputs(arrays, batched, lengths.pop(), step, path.name, None)
 
 
-def _load(path: Path) -> Arrays:
+def _load(path: Path, wanted: Sequence[str]) -> tuple[Arrays, list[str]]:
+    """Give a file's arrays, if they are those that are wanted, and the names of all it holds."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: np.asarray(archive[name]) for name in archive.files}
+            if set(archive.files) != set(wanted):
+                return {}, archive.files
+            _refuse_huge(path, sum(member.file_size for member in archive.zip.infolist()))
+            return {name: np.asarray(archive[name]) for name in archive.files}, archive.files
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"{path} cannot be read: {reason}.", "Check the path.") from error
@@ -284,6 +290,15 @@ def _load(path: Path) -> Arrays:
         raise InputError(
             f"{path} is no npz file of plain arrays.", "Write it with `numpy.savez`."
         ) from error
+
+
+def _refuse_huge(path: Path, unpacked: int) -> None:
+    # A megabyte of zeros unpacks to a gigabyte.
+    if unpacked > (granted_memory() // _SHARE or unpacked):
+        raise InputError(
+            f"{path} unpacks to {unpacked / 1e9:.1f} GB, more than a quarter of the memory here.",
+            "Give fewer samples.",
+        )
 
 
 def _check(spec: TensorSpec, value: NDArray[Any], path: Path, *, any_length: bool) -> None:

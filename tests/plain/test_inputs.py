@@ -312,3 +312,15 @@ def test_outputs_are_put_together(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["b"], [1, 2])
     with pytest.raises(InputError, match=r"'a' of x\.onnx changes its shape"):
         gather([{"a": np.ones((1, 3))}, {"a": np.ones((1, 4))}], file)
+
+
+def test_an_npz_bomb_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = taking(tmp_path / "net.onnx", TensorSpec("x", "float32", ("N", 4)))
+    np.savez_compressed(tmp_path / "x.npz", x=np.zeros((1 << 16, 4), np.float32))
+    monkeypatch.setattr("edgecnn.plain.inputs.granted_memory", lambda: 1 << 20)
+    with pytest.raises(InputError, match=r"unpacks to 0\.0 GB, more than a quarter"):
+        make_inputs(file, Request(tmp_path / "x.npz"))
+    monkeypatch.setattr("edgecnn.plain.inputs.granted_memory", lambda: 0)
+    assert make_inputs(file, Request(tmp_path / "x.npz")).samples == 1 << 16
