@@ -156,15 +156,17 @@ def _class_table(predictions: Predictions) -> Callable[[Found], None]:
     from edgecnn.cli._show import open_table, percent
     from edgecnn.prediction import display
 
-    widest = max(map(len, predictions.labels), default=0)
+    widest = max((len(display(label)) for label in predictions.labels), default=0)
     columns, widths = ["image", "answer", "", "then"], [32, max(6, min(24, widest)), 8, 0]
     add_row = open_table(_title(predictions), columns, widths, right=(2,))
 
     def add(found: Found) -> None:
         best, *others = found.ranked
-        then = ", ".join(f"{escape(each.label)} {percent(each.probability)}" for each in others)
+        then = ", ".join(
+            f"{escape(display(each.label))} {percent(each.probability)}" for each in others
+        )
         name = escape(display(found.image))
-        add_row([name, escape(best.label), percent(best.probability), then])
+        add_row([name, escape(display(best.label)), percent(best.probability), then])
 
     return add
 

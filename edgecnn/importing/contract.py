@@ -182,7 +182,8 @@ def shown(value: Any, name: str) -> str:
         return f"{value[0]}x{value[1]}"
     if name == "labels":
         more = ", …" if len(value) > 3 else ""
-        return f"{len(value)}: {', '.join(value[:3])}{more}" if value else "none"
+        first = ", ".join(label if label.isprintable() else ascii(label) for label in value[:3])
+        return f"{len(value)}: {first}{more}" if value else "none"
     if name == "scale":
         return "1/255" if value == 1 / 255 else f"{value:.17g}"
     if isinstance(value, tuple):

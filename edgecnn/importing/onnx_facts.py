@@ -32,6 +32,9 @@ _RANGES = {
     "Normalized_1_1": (1 / 255, 0.5, 0.5),
     "NominalRange_16_235": (219 / 255, -16.0, 1.0),
 }
+# What metadata may say: a file's word alone makes no huge pictures, and names no novels.
+_SIDE, _TEXT = 4_096, 1 << 20
+_SPACES = "\u00a0\u3000"
 _FORMATS: dict[str, Color] = {
     "Gray8": "gray",
     "Rgb8": "rgb",
@@ -249,8 +252,8 @@ def _ultralytics(found: Mapping[str, str]) -> Facts:
     source = "Ultralytics' metadata"
     if not {"names", "imgsz", "task"} <= found.keys():
         return Facts(Choice(), source)
-    sizes = [int(number) for number in re.findall(r"\d+", found["imgsz"])[:2]]
-    size = (sizes[0], sizes[-1]) if sizes and min(sizes) > 0 else None
+    sizes = [int(number) for number in re.findall(r"\b\d{1,5}\b", found["imgsz"])[:2]]
+    size = (sizes[0], sizes[-1]) if sizes and 0 < min(sizes) <= max(sizes) <= _SIDE else None
     classifies = found["task"] == "classify"
     resize = f"crop {max(size)}" if classifies and size else "letterbox"
     zeros, ones = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -263,14 +266,20 @@ def _ultralytics(found: Mapping[str, str]) -> Facts:
 
 def _names(text: str) -> tuple[str, ...] | None:
     try:
-        names = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        names = ast.literal_eval(text) if len(text) <= _TEXT else None
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
-        return tuple(str(names[place]) for place in range(len(names)))
-    return tuple(map(str, names)) if isinstance(names, list) else None
+    if isinstance(names, dict) and names.keys() == set(range(len(names))):
+        return _usable([str(names[place]) for place in range(len(names))])
+    return _usable(list(map(str, names))) if isinstance(names, list) else None
 
 
 def _paddle(found: Mapping[str, str]) -> Facts:
-    names = tuple(found.get("character", "").splitlines())
-    return Facts(Choice(labels=names or None), "PaddleOCR's metadata")
+    names = _usable(found.get("character", "")[:_TEXT].splitlines())
+    return Facts(Choice(labels=names), "PaddleOCR's metadata")
+
+
+def _usable(names: list[str]) -> tuple[str, ...] | None:
+    """Give names of classes; None if two are the same, or one would steer a terminal."""
+    harmless = all(c.isprintable() or c in _SPACES for name in names for c in name)
+    return tuple(names) if names and harmless and len(set(names)) == len(names) else None

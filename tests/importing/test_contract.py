@@ -14,6 +14,7 @@ from edgecnn.importing.contract import (
     difference,
     flags,
     merged,
+    shown,
 )
 from edgecnn.importing.fields import make_choice, read_contract
 
@@ -209,3 +210,7 @@ def test_a_flags_text_is_read(name: str, text: str, value: Any) -> None:
 def test_a_flag_that_cannot_be_read_is_named() -> None:
     with pytest.raises(InputError, match="--input-size is 'big', which cannot be read"):
         make_choice({"input_size": "big"})
+
+
+def test_labels_are_shown_without_what_steers_a_terminal() -> None:
+    assert shown(("\x1b[2J", "cat"), "labels") == r"2: '\x1b[2J', cat"

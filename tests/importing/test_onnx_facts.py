@@ -118,11 +118,31 @@ def test_ultralytics_metadata(names: str) -> None:
     assert (facts.choice.labels, facts.choice.resize) == (None, "letterbox")
 
 
-def test_names_that_are_no_literal_are_no_labels() -> None:
+@pytest.mark.parametrize(
+    "names",
+    [
+        "__import__('os')",
+        "{1: 'a', 'b': 'c'}",
+        "{[]: 1}",
+        "['cat', 'cat']",
+        r"['cat', '\x1b[2J']",
+        r"['cat', '\ud800']",
+        repr(["cat", "a" * (1 << 20)]),
+    ],
+)
+def test_names_that_are_no_list_of_names_are_no_labels(names: str) -> None:
     model = _model(["N", 3, 8, 8])
-    foreign.metadata(names="__import__('os')", imgsz="8", task="classify")(model)
+    foreign.metadata(names=names, imgsz="8", task="classify")(model)
     [facts] = metadata_facts(model)
     assert facts.choice.labels is None
+
+
+@pytest.mark.parametrize("size", ["9" * 5000, "[60000, 60000]", "0", ""])
+def test_sizes_that_are_none_are_passed_over(size: str) -> None:
+    model = _model(["N", 3, "h", "w"])
+    foreign.metadata(names="['a', 'b']", imgsz=size, task="classify")(model)
+    [facts] = metadata_facts(model)
+    assert (facts.choice.input_size, facts.choice.labels) == (None, ("a", "b"))
 
 
 def _ending(operator: str, outputs: dict[str, Any], wanted: str | None = None) -> Choice:
