@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from edgecnn.data import Dataset, stand_in_images
 from edgecnn.errors import InputError
 from edgecnn.graph import foreign
-from edgecnn.guard import let_in
+from edgecnn.guard import let_in, memory_for
 from edgecnn.importing.contract import Choice, Decision, Facts, decide
 from edgecnn.importing.labelled import DataSource, decide_with_data
 from edgecnn.importing.onnx_facts import (
@@ -54,6 +54,11 @@ class ForeignFile:
     def batch(self) -> int:
         """The batch that it is run with: its own, or 1 where that is open."""
         return self.image.batch or 1
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the engine may take for it, beyond itself."""
+        return self.batch * memory_for(self.model, self.path.parent)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +113,7 @@ def settle(
     draft = decide(choice, facts).contract
     _refuse_other_size(file, draft)
     looked = stand_in_images(draft, max(_LOOKED_AT, file.batch))
-    outputs = run_original(file.path, draft, looked, file.batch)
+    outputs = run_original(file.path, draft, looked, file.batch, file.memory)
     answered = _answered(file, choice, outputs)
     decision, dataset = decide_with_data(
         choice,

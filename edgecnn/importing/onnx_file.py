@@ -135,7 +135,7 @@ def _prove_form(file: ForeignFile, known: Known, opset: int) -> _Proved:
     small = make_draft(core.model, contract, file.batch, core.precision)
     macs = _summary(small).macs
     images = _golden_images(known, golden_count(None if macs is None else macs // file.batch))
-    answers = run_original(file.path, contract, images.pixels, file.batch)
+    answers = run_original(file.path, contract, images.pixels, file.batch, file.memory)
     truth = find_truth(small, contract, images.pixels)
     hold(truth, answers, "as it stands")
     return _Proved(core, small, truth, images, answers, core.notes)

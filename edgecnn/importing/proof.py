@@ -19,10 +19,12 @@ from edgecnn.agreement import compare, derived_atol, quantized_tolerance
 from edgecnn.agreement.gates import check, golden_limits, judge
 from edgecnn.disk import temporary_file
 from edgecnn.errors import InputError, ModelError, RuntimeCrashed
+from edgecnn.graph.limits import size_text
 from edgecnn.importing.onnx_facts import as_rows
 from edgecnn.predictor import Predictor, holds_scores
 from edgecnn.runtime import open_session
 from edgecnn.spec import InputContract, Tolerance, Variant
+from edgecnn.worker import open_in_worker
 
 Outputs = dict[str, NDArray[Any]]
 Batch = Literal["dynamic"] | int
@@ -84,19 +86,31 @@ def golden_count(macs: int | None) -> int:
 
 
 def run_original(
-    path: Path, contract: InputContract, images: NDArray[np.uint8], batch: int
+    path: Path, contract: InputContract, images: NDArray[np.uint8], batch: int, memory: int
 ) -> Outputs:
     """Give what a foreign file itself answers, normalised images going in.
+
+    It runs in a process of its own: what it takes may depend on what it sees, so that the first
+    load, on zeros, does not tell.
 
     Args:
         path: The file.
         contract: How pictures become input.
         images: uint8 [N, height, width, channels].
         batch: Its fixed batch, or 1.
+        memory: Bytes that it may take beyond the engine itself.
+
+    Raises:
+        RuntimeCrashed: It crashed, hung or asked for too much memory.
     """
     variant = Variant(path.name, "fp32", "onnx", (str(path),), preprocessing=False, batch=batch)
-    with open_session(variant, provider="cpu") as session:
-        return Predictor(contract, variant, session, batch).run_all(images)
+    try:
+        with open_in_worker(variant, provider="cpu", threads=1, memory_limit=memory) as session:
+            return Predictor(contract, variant, session, batch).run_all(images)
+    except RuntimeCrashed as error:
+        raise RuntimeCrashed(
+            f"{path} failed on pictures, within {size_text(memory)}: {error.problem}", error.remedy
+        ) from error
 
 
 def find_truth(draft: Draft, contract: InputContract, images: NDArray[np.uint8]) -> Truth:

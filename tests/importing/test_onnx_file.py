@@ -13,7 +13,7 @@ from onnx import TensorProto
 
 from edgecnn import load
 from edgecnn.bundle import Bundle, open_bundle
-from edgecnn.errors import EdgeCNNError, InputError, ModelError
+from edgecnn.errors import EdgeCNNError, InputError, ModelError, RuntimeCrashed
 from edgecnn.golden import expected, golden
 from edgecnn.importing.contract import Choice
 from edgecnn.importing.onnx_file import import_onnx
@@ -247,3 +247,12 @@ def test_nothing_is_written_where_something_is(import_net: ImportNet) -> None:
     with pytest.raises(EdgeCNNError, match="already exists"):
         import_net()
     import_net(force=True)
+
+
+def test_a_net_that_is_hungry_only_for_pictures_is_refused(
+    import_net: ImportNet, tmp_path: Path
+) -> None:
+    # On zeros, as in the first load, it takes nothing.
+    with pytest.raises(RuntimeCrashed, match=r"net\.onnx failed on pictures, within 2 GiB: .*"):
+        import_net(foreign.hungry_for_pictures)
+    assert not (tmp_path / "bundle").exists()
