@@ -120,7 +120,11 @@ def _print(found: ImportReport) -> None:
     click.echo(f"\nBundle: {found.bundle}")
     folder = Path(found.bundle)
     place = "" if folder.parent == Path("runs") else f" {shlex.quote(found.bundle)}"
-    click.echo(f"Next: edgecnn {_next(found)}{place}")
+    if found.detection and found.detection.best:
+        flags = found.detection.best.flags
+        click.echo(f"Next: the same `edgecnn import` with {flags} --force")
+    else:
+        click.echo(f"Next: edgecnn {_next(found)}{place}")
 
 
 def _next(found: ImportReport) -> str:

@@ -80,7 +80,8 @@ class Detection:
         correct: Those that were recognised with the contract that was settled.
         accuracy: Their share (0 to 1) with Wilson's 95 % interval.
         visible: Least gain (0 to 1) that this sample can show where one answer in ten changes.
-        best: The best of those that are clearly better; None if there is none.
+        best: The best of those that are clearly better, and the simplest where the images do not
+            tell several apart; None if there is none.
         rivals: Names of others that are clearly better and not to be told from the best.
         trials: All that were tried, the best in front.
         sentence: What was found, for people.
@@ -189,19 +190,21 @@ def _investigate(
     trials = [_trial(each, contract, right[each.name], own, confidence) for each in tried]
     trials.sort(key=lambda trial: -trial.gain.estimate)
     better = [trial for trial in trials if trial.better]
-    rivals = [
-        other.name
-        for other in better[1:]
-        if _gain(right[better[0].name], right[other.name], confidence).low <= 0
+    alike = [
+        trial
+        for trial in better
+        if _gain(right[better[0].name], right[trial.name], confidence).low <= 0
     ]
+    # Of contracts that these images do not tell apart, the simplest is the likeliest.
+    alike.sort(key=lambda trial: (trial.flags.count("--"), -trial.gain.estimate))
     draft = Detection(
         outcome="better" if better else "fits",
         images=len(own),
         correct=int(own.sum()),
         accuracy=wilson(int(own.sum()), len(own)),
         visible=smallest_provable_drop(len(own), _CHANGED, confidence),
-        best=better[0] if better else None,
-        rivals=tuple(rivals),
+        best=alike[0] if alike else None,
+        rivals=tuple(trial.name for trial in alike[1:]),
         trials=tuple(trials),
         sentence="",
     )

@@ -175,3 +175,14 @@ def test_an_onnx_file_is_imported_by_its_name_alone(
     assert done.code == 0, done.err
     assert done.out.endswith("Bundle: runs/tiny\nNext: edgecnn parity\n")
     assert "--input-size 8x8" in done.out
+
+
+def test_a_contract_that_suits_better_is_the_next_step(
+    own: tuple[str, ...], data: Path, type_command: TypeCommand
+) -> None:
+    done = type_command("import", *own, "--input-size", "8x8", "--scale", "1", "--data", data)
+    assert done.code == 0, done.err
+    assert "Another input contract is clearly better" in done.out, done.out
+    last = done.out.splitlines()[-1]
+    assert last.startswith("Next: the same `edgecnn import` with --")
+    assert last.endswith(" --force")

@@ -100,6 +100,28 @@ def test_each_mistake_is_found_and_its_flags_undo_it(mistake: str, wide: Path) -
     assert again.outcome == "fits", again.sentence
 
 
+def test_of_contracts_that_the_images_do_not_tell_apart_the_simplest_is_named(wide: Path) -> None:
+    net = net_for(SIGNED)
+
+    def nearly_blind_to_colour(contract: InputContract, images: NDArray[np.uint8]) -> NDArray[Any]:
+        rgb = images if contract.color == "rgb" else turned(images)
+        scores = net(replace(contract, color="rgb"), rgb)
+        if contract.color == "rgb":
+            scores[:2] = 0
+        return scores
+
+    wrong = replace(SIGNED, mean=(0.0,) * 3, std=(1.0,) * 3)
+    found = detect(nearly_blind_to_colour, wrong, wide)
+    assert found.best is not None
+    assert found.best.name == "values from -1 to 1"
+    assert "BGR, values from -1 to 1" in found.rivals
+    assert found.trials[0].correct > found.best.correct
+
+
+def turned(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(images[..., ::-1])
+
+
 def _suspect(trial: Trial) -> Any:
     from edgecnn.importing.mistakes import Suspect
 
