@@ -74,14 +74,20 @@ class InputContract:
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
             raise InputError(f"An input of {self.height}x{self.width} pixels has no pixels.")
-        numbers = ",".join(["0.5"] * self.channels)
-        for name, values in (("mean", self.mean), ("std", self.std)):
-            if len(values) != self.channels:
-                raise InputError(
-                    f"{name} has {len(values)} values, but {self.color} has "
-                    f"{self.channels} {'channel' if self.channels == 1 else 'channels'}.",
-                    f"Give one {name} for each channel: `--mean {numbers} --std {numbers}`.",
-                )
+        wrong = {"mean": self.mean, "std": self.std}
+        wrong = {name: given for name, given in wrong.items() if len(given) != self.channels}
+        if wrong:
+            name, given = next(iter(wrong.items()))
+            flags = " ".join(
+                f"--{each} " + ",".join([f"{one[0]:g}" if len(one) == 1 else "0.5"] * self.channels)
+                for each, one in wrong.items()
+            )
+            raise InputError(
+                f"{name} has {len(given)} {'value' if len(given) == 1 else 'values'}, but "
+                f"{self.color} has {self.channels} "
+                f"{'channel' if self.channels == 1 else 'channels'}.",
+                f"Give one for each channel, such as `{flags}`.",
+            )
         if not all(0 < value < math.inf for value in (self.scale, *self.std)):
             raise InputError(
                 "scale or std has a value that is not a number above zero.", "Give the true ones."

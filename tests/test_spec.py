@@ -26,6 +26,7 @@ def test_a_contract_knows_its_pixels() -> None:
         ({"width": -1}, "has no pixels"),
         ({"color": "gray"}, "mean has 3 values, but gray has 1"),
         ({"std": (1.0, 1.0)}, "std has 2 values, but rgb has 3"),
+        ({"std": (1.0,)}, "std has 1 value, but rgb has 3"),
         ({"std": (1.0, 0.0, 1.0)}, "not a number above zero"),
         ({"std": (1.0, math.nan, 1.0)}, "not a number above zero"),
         ({"std": (1.0, math.inf, 1.0)}, "not a number above zero"),
@@ -40,6 +41,12 @@ def test_a_contract_knows_its_pixels() -> None:
 def test_impossible_contracts_are_refused(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         InputContract(**{"height": 32, "width": 32, **changes})
+
+
+def test_one_value_for_three_channels_is_repeated_in_the_remedy() -> None:
+    with pytest.raises(InputError) as caught:
+        InputContract(8, 8, std=(1.0,))
+    assert caught.value.remedy == "Give one for each channel, such as `--std 1,1,1`."
 
 
 def test_a_grey_input_is_told_what_to_give() -> None:

@@ -272,7 +272,12 @@ def test_a_checkpoint_that_knows_its_arguments_is_quoted(nets: Path) -> None:
         ("Net", Choice(), "Nothing says the size of the input", "--input-size"),
         ("Net", Choice((8, 8), layout="nhwc"), "--layout nhwc contradicts PyTorch: nchw", "out"),
         ("Net", Choice((8, 8), labels=("a", "b")), "2 labels are given, but .* 7 outputs", "each"),
-        ("Net", Choice((8, 8), mean=(0.5,)), "mean has 1 values, but rgb has 3", "--mean"),
+        (
+            "Net",
+            Choice((8, 8), mean=(0.5,)),
+            "mean has 1 value, but rgb has 3",
+            "--mean 0.5,0.5,0.5",
+        ),
         ("Two", Choice((8, 8), output="none"), "has no output 'none'", "boxes, scores"),
         ("Merged", SIZE, r"'logits' of .* has the shape \[7\] for 2 pictures", "first axis"),
         ("Stubborn", SIZE, "Stubborn cannot read .*: 'my own key'", "Mend"),
