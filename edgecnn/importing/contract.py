@@ -149,8 +149,16 @@ def difference(contract: InputContract, other: InputContract) -> Choice:
 
 
 def merged(first: Choice, second: Choice) -> Choice:
-    """Give the first choice, its gaps filled from the second."""
+    """Give the first choice, its gaps filled from the second.
+
+    Mean and std of the second follow the colour of the first, where each names its own.
+    """
     gaps = {name: getattr(second, name) for name in _FIELDS if getattr(first, name) is None}
+    if first.color and second.color:
+        for name in {"mean", "std"} & gaps.keys():
+            values = gaps[name]
+            if values and len(values) == (1 if second.color == "gray" else 3):
+                gaps[name], _ = _channels_for(values, second.color, first.color)
     return replace(first, **gaps)
 
 

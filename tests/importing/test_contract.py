@@ -214,3 +214,12 @@ def test_a_flag_that_cannot_be_read_is_named() -> None:
 
 def test_labels_are_shown_without_what_steers_a_terminal() -> None:
     assert shown(("\x1b[2J", "cat"), "labels") == r"2: '\x1b[2J', cat"
+
+
+def test_a_colour_that_wins_over_a_file_turns_the_files_mean_round() -> None:
+    of_a_file = Choice(color="bgr", mean=(104.0, 117.0, 123.0), std=(1.0, 1.0, 1.0))
+    found = merged(Choice(color="rgb"), of_a_file)
+    assert (found.mean, found.std) == ((123.0, 117.0, 104.0), (1.0, 1.0, 1.0))
+    assert merged(Choice(color="bgr"), of_a_file).mean == of_a_file.mean
+    assert merged(Choice(color="rgb", mean=(1.0, 2.0, 3.0)), of_a_file).mean == (1.0, 2.0, 3.0)
+    assert merged(Choice(color="gray"), of_a_file).std == (1.0,)
