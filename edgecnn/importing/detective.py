@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from edgecnn.data import Sample, Split
 from edgecnn.data import sample as read_sample
-from edgecnn.errors import DataError
+from edgecnn.errors import DataError, EdgeCNNError
 from edgecnn.importing.contract import difference, flags
 from edgecnn.importing.mistakes import Suspect, distinct, form, suspects
 from edgecnn.importing.scorers import Score, likeliest, onnx_scorer, torch_scorer
@@ -43,6 +43,9 @@ _CONFIDENCE = 0.95
 _CHANGED = 0.1
 _TOO_COARSE = 0.1
 _READING = 0.25  # of the progress
+# What nets that take any size are mostly trained at.
+_SIZES = (28, 32, 48, 64, 96, 128, 160, 192, 224, 256, 299, 320, 384)
+_LARGEST_SHARE = 2  # of the pixels of the contract's own size
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ def detect(
     contract: InputContract,
     source: str | Path,
     *,
+    other_sizes: bool = False,
     count: int = SAMPLE,
     seed: int = 0,
     data_dir: Path | None = None,
@@ -119,6 +123,7 @@ def detect(
         contract: The contract that was settled; its labels, where it has any, are the classes of
             the scores.
         source: Labelled images, as in `edgecnn.data.load_dataset`.
+        other_sizes: Try other sizes of the input, too, as far as the net takes them.
         count: Images of the training split to look at; fewer where they are so large that all
             forms of them take more than 1 GiB.
         seed: As in `load_dataset`, and so are the others.
@@ -133,12 +138,12 @@ def detect(
         ModelError: The scores are no row of numbers for each image.
     """
     tell = progress or _ignore
-    tried = suspects(contract)
+    tried = suspects(contract, _sizes_taken(score, contract) if other_sizes else ())
     forms = list(dict.fromkeys(form(each) for each in (contract, *(s.contract for s in tried))))
     found = read_sample(
         source,
         forms,
-        min(count, max(_SCREENING, _ROOM // (len(forms) * math.prod(contract.pixel_shape)))),
+        min(count, max(_SCREENING, _ROOM // sum(math.prod(each.pixel_shape) for each in forms))),
         seed=seed,
         data_dir=data_dir,
         test_fraction=test_fraction,
@@ -149,6 +154,25 @@ def detect(
     splits = dict(zip(forms, _by_name(found, contract, str(source)), strict=True))
     classes = max(len(contract.labels), len(found.labels))
     return _investigate(_Bench(score, splits, classes), contract, tried, tell)
+
+
+def _sizes_taken(score: Score, contract: InputContract) -> list[int]:
+    """Give the usual sizes that the net takes; much larger ones would take too long to try."""
+    own = contract.height * contract.width
+    return [
+        size
+        for size in _SIZES
+        if size * size <= _LARGEST_SHARE * own and _takes(score, contract, size)
+    ]
+
+
+def _takes(score: Score, contract: InputContract, size: int) -> bool:
+    resized = replace(contract, height=size, width=size, resize="stretch")
+    blank = np.zeros((1, *resized.pixel_shape), np.uint8)
+    try:
+        return len(score(resized, blank)) == 1
+    except (EdgeCNNError, RuntimeError, ValueError, AssertionError):
+        return False  # most nets with a fixed size say so in one of these ways
 
 
 @dataclass(frozen=True, eq=False)

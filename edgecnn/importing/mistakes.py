@@ -62,9 +62,14 @@ _USUAL = (
 _MNIST = _Values("MNIST's mean and std", 1 / 255, (0.1307,) * 3, (0.3081,) * 3)
 
 
-def suspects(contract: InputContract) -> tuple[Suspect, ...]:
-    """List other contracts, those that change least in front; none computes what another does."""
-    return distinct(contract, tuple(_all(contract)))
+def suspects(contract: InputContract, sizes: Sequence[int] = ()) -> tuple[Suspect, ...]:
+    """List other contracts, those that change least in front; none computes what another does.
+
+    Args:
+        contract: The contract that was settled.
+        sizes: Other sizes of a square input that the net takes.
+    """
+    return distinct(contract, (*_all(contract), *_other_sizes(contract, sizes)))
 
 
 def distinct(
@@ -131,6 +136,18 @@ def _other_sizing(contract: InputContract) -> Iterator[Suspect]:
         yield Suspect(f"{name} filter", replace(contract, filter=name))
 
 
+def _other_sizes(contract: InputContract, sizes: Sequence[int]) -> Iterator[Suspect]:
+    rule, _, number = contract.resize.partition(" ")
+    for size in sizes:
+        resize = contract.resize
+        if rule == "crop":
+            share = int(number) / max(contract.height, contract.width)
+            resize = f"crop {math.ceil(share * size - 1e-9)}"
+        yield Suspect(
+            f"{size}x{size} pixels", replace(contract, height=size, width=size, resize=resize)
+        )
+
+
 def _margin(contract: InputContract) -> str:
     return f"crop {math.ceil(_MARGIN * max(contract.height, contract.width) - 1e-9)}"
 
@@ -154,9 +171,13 @@ def _in_color(values: tuple[float, ...], contract: InputContract) -> tuple[float
 
 
 def _same(first: InputContract, second: InputContract) -> bool:
-    return (
-        (first.color, first.resize, first.filter) == (second.color, second.resize, second.filter)
-    ) and bool(np.allclose(_line(first), _line(second), rtol=1e-5, atol=1e-8))
+    return _shape(first) == _shape(second) and bool(
+        np.allclose(_line(first), _line(second), rtol=1e-5, atol=1e-8)
+    )
+
+
+def _shape(contract: InputContract) -> tuple[object, ...]:
+    return (*contract.pixel_shape, contract.color, contract.resize, contract.filter)
 
 
 def _line(contract: InputContract) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from edgecnn import extras
 from edgecnn.bundle import WEIGHTS
 from edgecnn.data import Dataset
 from edgecnn.errors import InputError
-from edgecnn.importing.contract import Choice, merged
+from edgecnn.importing.contract import GIVEN, Choice, merged
 from edgecnn.importing.detective import detect, onnx_scorer
 from edgecnn.importing.fields import read_contract
 from edgecnn.importing.labelled import DataSource
@@ -114,6 +114,7 @@ def _investigate(
         scorer(),
         report.contract,
         source.source,
+        other_sizes=report.model is not None and report.sources["input-size"] != GIVEN,
         data_dir=source.data_dir,
         test_fraction=source.test_fraction,
         skip_broken=source.skip_broken,

@@ -118,6 +118,31 @@ def test_of_contracts_that_the_images_do_not_tell_apart_the_simplest_is_named(wi
     assert found.trials[0].correct > found.best.correct
 
 
+def test_another_input_size_is_found_where_the_net_takes_it(wide: Path) -> None:
+    """A net that was trained at 32x32 sees shapes of another width elsewhere."""
+    truth = replace(TRUTH, height=32, width=32, resize="crop 32")
+    net, seen = net_for(TRUTH), []
+
+    def score(contract: InputContract, images: NDArray[np.uint8]) -> NDArray[Any]:
+        if contract.height == 28:
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+        seen.append(contract.height)
+        scores = net(contract, images)
+        return scores if contract.height == 32 else scores[:, ::-1]
+
+    wrong = replace(truth, height=64, width=64, resize="crop 64")
+    found = detect(score, wrong, wide, other_sizes=True, count=200)
+    assert found.best is not None, found.sentence
+    assert (found.best.name, found.best.flags) == (
+        "32x32 pixels",
+        "--input-size 32x32 --resize crop:32",
+    )
+    assert 28 not in seen
+    assert max(seen) <= 90
+    alone = detect(score, wrong, wide, count=200)
+    assert alone.best is None, alone.sentence
+
+
 def turned(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(images[..., ::-1])
 
