@@ -294,7 +294,7 @@ def test_a_torchvision_model_trains(shades: Path, tmp_path: Path) -> None:
         ({"input_size": (1, 1)}, RecipeError, "shift = 1 would move a picture"),
         ({"epochs": 0}, RecipeError, "epochs = 0 cannot be trained with"),
         ({"learning_rate": float("nan")}, RecipeError, "learning_rate = nan"),
-        ({"mean": (0.5,)}, InputError, "mean has 1 values"),
+        ({"mean": (0.5,)}, InputError, "mean has 1 value,"),
         ({"data": "no such data"}, DataError, "no such data"),
         ({"model": "nonet"}, ModelError, "There is no model 'nonet'"),
         ({"device": "tpu"}, InputError, "There is no device 'tpu'"),

@@ -50,6 +50,7 @@ def open_session(variant: Variant, *, provider: str, threads: int, options: Opti
 
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = threads
+    settings.log_severity_level = 4  # what went wrong is raised
     try:
         engine = onnxruntime.InferenceSession(
             variant.files[0], settings, providers=["CPUExecutionProvider"]
