@@ -185,6 +185,13 @@ class Tolerance:
     top1: float | None = None
     bit_exact: bool = False
 
+    def __post_init__(self) -> None:
+        atol, top1, sqnr = self.atol or 0.0, self.top1 or 0.0, self.sqnr_db or 0.0
+        if not (0 <= atol < math.inf and 0 <= top1 <= 1 and sqnr < math.inf):
+            raise InputError(
+                f"{self} holds a number that is no limit.", "Make the variant or bundle anew."
+            )
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -9,7 +9,7 @@ import pytest
 
 from edgecnn.errors import InputError
 from edgecnn.records import from_json, to_json
-from edgecnn.spec import InputContract, TensorSpec, Variant
+from edgecnn.spec import InputContract, TensorSpec, Tolerance, Variant
 
 
 def test_a_contract_knows_its_pixels() -> None:
@@ -72,3 +72,19 @@ def test_a_tensor_spec_reads_as_a_line() -> None:
 
 def test_a_variants_path_is_its_first_file() -> None:
     assert Variant("x", "fp32", "ncnn", ("a/x.param", "a/x.bin")).path.name == "x.param"
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"atol": -1.0},
+        {"atol": float("nan")},
+        {"atol": float("inf")},
+        {"top1": 1.5},
+        {"top1": -0.1},
+        {"sqnr_db": float("nan")},
+    ],
+)
+def test_a_tolerance_that_limits_nothing_is_refused(limits: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="no limit"):
+        Tolerance(**limits)

@@ -106,6 +106,8 @@ def _loss(loss: PairedAccuracy | Mapping[str, Agreement], name: str) -> str:
 def _lost_accuracy(paired: PairedAccuracy) -> str:
     drop = paired.drop
     interval = f"95 % interval of the loss {points(drop.low)} to {points(drop.high)}"
+    if drop.estimate == 0:
+        return f"{paired.second} is right as often as {paired.first} ({interval})."
     shown = "" if drop.low > 0 or drop.high < 0 else ", which is within chance"
     return f"{paired.second} {_loses(drop.estimate)}{shown} ({interval})."
 

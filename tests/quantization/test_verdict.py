@@ -81,6 +81,11 @@ def test_a_gain_is_not_called_a_loss() -> None:
     assert "gains 1.50 points (" in judge(paired(0, 60, 4000), LATENCY, None, WORK).reasons[1]
 
 
+def test_no_difference_is_not_called_a_loss() -> None:
+    reason = judge(paired(5, 5, 4000), LATENCY, None, WORK).reasons[1]
+    assert reason.startswith("int8 is right as often as fp32 (")
+
+
 def test_slower_fails_whatever_the_accuracy() -> None:
     slower = replace(LATENCY, outcome="slower", ratio=1.4)
     gate = judge_drop(paired(0, 0, 4000), 0.005, 4000)
