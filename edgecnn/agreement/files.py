@@ -180,8 +180,9 @@ def _pair(
         raise InputError(
             f"Output '{name}' of {side.name} has the shape {list(found.shape)}, and that of "
             f"{label} {list(expected.shape)}.",
-            "Compare models with the same outputs; where only the batch differs, with "
-            "`--batch-size 1`.",
+            "Give both the same batch, such as `--batch-size 1`."
+            if found.shape[1:] == expected.shape[1:]
+            else "Compare models with the same outputs.",
         )
     return Pair(side, label, name, expected, limits, doubt)
 
