@@ -96,6 +96,28 @@ provider_option = click.option(
     callback=not_empty,
     help="Where to compute: cpu, cuda, …  [default: cpu]",
 )
+providers_option = click.option(
+    "--provider",
+    metavar="NAME[,…]",
+    callback=not_empty,
+    help="Where to compute.  [default: cpu]",
+)
+batch_size_option = click.option(
+    "--batch-size", type=click.IntRange(min=1), help="Images in one run."
+)
+model_option = click.option(
+    "--model",
+    metavar="MODEL",
+    help="A PyTorch net: a name on the shelf, FILE.py:factory, package.module:factory, "
+    "torchvision:NAME or timm:NAME.",
+)
+model_argument_option = click.option(
+    "--model-arg",
+    "model_arguments",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Argument of the model's factory; may be repeated.",
+)
 threads_option = click.option(
     "--threads", type=click.IntRange(min=1), help="Threads.  [default: the cores allowed]"
 )
@@ -160,6 +182,18 @@ input_shape_option = click.option(
     callback=_shapes,
     help="For ONNX files: an input's shape where sizes are open, such as x=1x3x224x224.",
 )
+
+
+def runtimes_option(text: str) -> Callable[[Command], Command]:
+    """Give the option `--runtime` of a command that takes several."""
+    return click.option(
+        "--runtime",
+        default="ort",
+        show_default=True,
+        metavar="NAME|PATH[,…]",
+        callback=not_empty,
+        help=text,
+    )
 
 
 def data_source_options(command: Command) -> Command:

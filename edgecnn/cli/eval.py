@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecnn.cli._options import (
+    batch_size_option,
     bundle_argument,
     data_dir_option,
     data_option,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 @runtime_option
 @provider_option
 @threads_option
-@click.option("--batch-size", type=click.IntRange(min=1), help="Images in one run.")
+@batch_size_option
 @json_option
 def command(bundle: Path | None, variants: str | None, *, as_json: bool, **options: Any) -> None:
     """Measure accuracy on labelled images, and compare variants on the same ones.

@@ -15,6 +15,8 @@ from edgecnn.cli._options import (
     data_dir_option,
     json_option,
     keep_report,
+    model_argument_option,
+    model_option,
     note,
     print_report,
     skip_broken_option,
@@ -28,23 +30,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", required=False, type=click.Path(path_type=Path), metavar="[FILE.onnx]")
-@click.option(
-    "--model",
-    metavar="MODEL",
-    help="A PyTorch net: a name on the shelf, FILE.py:factory, package.module:factory, "
-    "torchvision:NAME or timm:NAME.",
-)
-@click.option(
-    "--model-arg",
-    "model_arguments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Argument of the model's factory; may be repeated.",
-)
+@model_option
+@model_argument_option
 @click.option(
     "--weights",
     type=click.Path(path_type=Path),
-    help="The net's weights: safetensors or a PyTorch file.  [default: those on the shelf]",
+    help="The net's weights: safetensors or a PyTorch file.  [default: those that come with "
+    "lenet and resnet8]",
 )
 @click.option(
     "--weights-key",
@@ -55,8 +47,8 @@ if TYPE_CHECKING:
 @click.option(
     "--data",
     metavar="SOURCE",
-    help="Labelled images to calibrate and judge it on: a folder, a .npz file, cifar10 or "
-    "synthetic.",
+    help="Labelled images to calibrate and judge it on, without which there is no int8: a folder, "
+    "a .npz file, cifar10 or synthetic.",
 )
 @data_dir_option
 @test_fraction_option

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgecnn.cli._options import (
+    batch_size_option,
     find_bundle,
     json_option,
     keep_report,
     names,
-    not_empty,
     note,
     plain_options,
     print_report,
+    providers_option,
+    runtimes_option,
     stop_unless_passed,
     threads_option,
     variant_option,
@@ -42,22 +44,10 @@ _FILE_REMEDIES = {
 @click.argument("other", required=False, type=click.Path(path_type=Path), metavar="[OTHER]")
 @variant_option
 @click.option("--against", metavar="NAME", help="Variant of the bundle to compare with.")
-@click.option(
-    "--runtime",
-    default="ort",
-    show_default=True,
-    metavar="NAME|PATH[,…]",
-    callback=not_empty,
-    help="Engines to run on; later ones are also compared with the first.",
-)
-@click.option(
-    "--provider",
-    metavar="NAME[,…]",
-    callback=not_empty,
-    help="Where to compute.  [default: cpu]",
-)
+@runtimes_option("Engines to run on; later ones are also compared with the first.")
+@providers_option
 @threads_option
-@click.option("--batch-size", type=click.IntRange(min=1), help="Images in one run.")
+@batch_size_option
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute error that is allowed.")
 @click.option("--rtol", type=click.FloatRange(min=0), help="Error relative to the expected output.")
 @click.option(

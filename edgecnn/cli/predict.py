@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from edgecnn.cli._options import (
+    batch_size_option,
     find_bundle,
     json_option,
     not_empty,
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 @runtime_option
 @provider_option
 @threads_option
-@click.option("--batch-size", type=click.IntRange(min=1), help="Images in one run.")
+@batch_size_option
 @json_option
 @click.option("--jsonl", "as_lines", is_flag=True, help="Print one line of JSON for each picture.")
 def command(

@@ -18,7 +18,14 @@ from edgecnn.cli._contract import (
     resize_option,
     std_option,
 )
-from edgecnn.cli._options import data_source_options, json_option, note, print_report
+from edgecnn.cli._options import (
+    data_source_options,
+    json_option,
+    model_argument_option,
+    model_option,
+    note,
+    print_report,
+)
 
 if TYPE_CHECKING:
     from edgecnn.reports import Report
@@ -27,19 +34,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("recipe", required=False)
-@click.option(
-    "--model",
-    metavar="MODEL",
-    help="A name on the shelf, FILE.py:factory, package.module:factory, torchvision:NAME or "
-    "timm:NAME.",
-)
-@click.option(
-    "--model-arg",
-    "model_arguments",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Argument of the model's factory; may be repeated.",
-)
+@model_option
+@model_argument_option
 @click.option(
     "--data",
     metavar="SOURCE",

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 import click
 
 from edgecnn.cli._options import (
+    batch_size_option,
     bundle_argument,
     find_bundle,
     json_option,
     keep_report,
     names,
-    not_empty,
     note,
     print_report,
+    providers_option,
+    runtimes_option,
     threads_option,
     variant_option,
 )
@@ -31,22 +33,10 @@ _COLOURS = {"pass": "green", "inconclusive": "yellow", "not run": "yellow"}
 @click.command()
 @bundle_argument
 @variant_option
-@click.option(
-    "--runtime",
-    default="ort",
-    show_default=True,
-    metavar="NAME|PATH[,…]",
-    callback=not_empty,
-    help="Engines to run on.",
-)
-@click.option(
-    "--provider",
-    metavar="NAME[,…]",
-    callback=not_empty,
-    help="Where to compute.  [default: cpu]",
-)
+@runtimes_option("Engines to run on.")
+@providers_option
 @threads_option
-@click.option("--batch-size", type=click.IntRange(min=1), help="Images in one run.")
+@batch_size_option
 @click.option(
     "--run/--no-run",
     default=True,
