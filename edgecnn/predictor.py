@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle, open_bundle
+from edgecnn.closing import Closing
 from edgecnn.errors import InputError, ModelError
 from edgecnn.feeding import Pixels, batches, feed, in_layout, normalise, pixels
 from edgecnn.runtime import CheckedSession, Options, open_session
@@ -84,7 +84,7 @@ class Prediction:
         return self.ranked[0].probability
 
 
-class Predictor:
+class Predictor(Closing):
     """A variant, ready to answer pictures. Use it in a `with`, or `close()` it.
 
     Args:
@@ -162,17 +162,6 @@ class Predictor:
     def close(self) -> None:
         """Free what the session holds."""
         self.session.close()
-
-    def __enter__(self) -> Predictor:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _refuse_no_classes(self, top: int) -> None:
         if self.contract.output_kind == "other":

@@ -17,10 +17,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from edgecnn import gpu, machine, shelves
+from edgecnn.closing import Closing
 from edgecnn.errors import (
     EdgeCNNError,
     InputError,
@@ -127,7 +127,7 @@ class Runtime(Protocol):
         ...
 
 
-class CheckedSession:
+class CheckedSession(Closing):
     """A session whose inputs are checked before the engine sees them.
 
     Engines take NaN, big-endian arrays and empty batches without a word and answer nonsense.
@@ -168,17 +168,6 @@ class CheckedSession:
         if self._closed:
             raise InputError("This session is closed.", "Open it again.")
         check_inputs(self.inputs, inputs)
-
-    def __enter__(self) -> CheckedSession:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def load_runtime(name: str) -> Runtime:

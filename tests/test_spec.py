@@ -85,6 +85,6 @@ def test_a_variants_path_is_its_first_file() -> None:
         {"sqnr_db": float("nan")},
     ],
 )
-def test_a_tolerance_that_limits_nothing_is_refused(limits: dict[str, float]) -> None:
+def test_a_tolerance_that_limits_nothing_is_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="no limit"):
         Tolerance(**limits)

@@ -10,9 +10,9 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Pipe
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from edgecnn.closing import Closing
 from edgecnn.errors import RuntimeCrashed
 from edgecnn.runtime import OTHER_ENGINE, Options, Variant
 from edgecnn.worker.messages import Failure, Opened, Timed, Usage
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LIMIT_SECONDS = 120.0  # for one request, on top of the time that it asks for
 
 
-class Worker:
+class Worker(Closing):
     """A process that holds one session. Use it in a `with`, or `close()` it.
 
     Every request raises the EdgeCNNError that was raised in the worker, and RuntimeCrashed if the
@@ -139,17 +139,6 @@ class Worker:
             with suppress(RuntimeCrashed):
                 self._ask("close", 5.0)
         self._end()
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _ask(self, request: str, limit: float | None = None, **arguments: Any) -> Any:
         if self._pipe.closed:
