@@ -81,8 +81,9 @@ def _carry(net: str, place: Path, tell: Tell) -> DemoRow:
     agreed = parity(place, threads=_THREADS).verdict
     measured = bench(place, threads=_THREADS).comparisons
     latency = measured[0] if measured else None
-    loss = quantized.paired or quantized.agreement
-    verdict = judge(loss, latency, None, quantized.work) if latency else _unmeasured()
+    verdict = _unmeasured()
+    if latency:
+        verdict = judge(quantized.paired, quantized.agreement, latency, None, quantized.work)
     tell(f"{net}: {verdict.reasons[0]}")
     return DemoRow(net, str(place), quantized, agreed, latency, verdict)
 

@@ -118,7 +118,7 @@ def report_on(
         tolerances=_tolerances(job, answers[1].golden_outputs, bit_exact=safe),
         max_drop=job.max_drop,
         gate=gate,
-        verdict=judge(paired or agreement, latency, gate, work),
+        verdict=judge(paired, agreement, latency, gate, work),
     )
 
 

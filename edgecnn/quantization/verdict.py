@@ -25,6 +25,8 @@ _FAST_INT8 = {
 # To call an operator costs one to three microseconds before it computes anything; where the mean
 # operator takes less than this, calling is a large part of the whole.
 _SMALL_SECONDS = 10e-6
+# Below it the error is more than a third of what should be there.
+LEAST_SQNR_DB = 10.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def judge_drop(paired: PairedAccuracy, max_drop: float, images: int) -> Verdict:
 
 
 def judge(
-    loss: PairedAccuracy | Mapping[str, Agreement],
+    paired: PairedAccuracy | None,
+    agreement: Mapping[str, Agreement],
     latency: LatencyComparison,
     gate: Verdict | None,
     work: Work,
@@ -78,16 +81,23 @@ def judge(
     """Say whether int8 is worth having: it must not be slower, nor lose more than is allowed.
 
     Args:
-        loss: fp32 and int8 on the same images; or, where outputs are no classes, how far each
-            output of int8 lies from the golden one.
+        paired: fp32 and int8 on the same images; None where outputs are no classes.
+        agreement: How far each output of int8 lies from the golden one.
         latency: fp32 and int8 in turn.
         gate: What `judge_drop` said; None if no loss was named.
         work: What runs, to say why int8 is slower.
     """
     speed, outcome = _speed(latency, work)
-    outcomes = {outcome} | ({gate.outcome} if gate else set())
-    worst: Outcome = next(each for each in ("fail", "inconclusive", "pass") if each in outcomes)
-    return Verdict(worst, (speed, *(gate.reasons if gate else (_loss(loss, latency.second),))))
+    worst = _furthest(agreement)
+    noisy = agreement[worst].sqnr_db < LEAST_SQNR_DB
+    outcomes = {outcome, gate.outcome if gate else "inconclusive" if noisy else "pass"}
+    reasons = [speed, *(gate.reasons if gate else [])]
+    if paired is not None and not gate:
+        reasons.append(_lost_accuracy(paired))
+    if paired is None or noisy:
+        reasons.append(_distance(agreement, worst, latency.second))
+    overall: Outcome = next(each for each in ("fail", "inconclusive", "pass") if each in outcomes)
+    return Verdict(overall, tuple(reasons))
 
 
 def points(share: float) -> str:
@@ -95,12 +105,19 @@ def points(share: float) -> str:
     return f"{100 * share:.2f}"
 
 
-def _loss(loss: PairedAccuracy | Mapping[str, Agreement], name: str) -> str:
-    if isinstance(loss, PairedAccuracy):
-        return _lost_accuracy(loss)
-    worst = min(loss, key=lambda output: loss[output].sqnr_db)
-    which = "its output" if len(loss) == 1 else f"its output '{worst}', the worst of {len(loss)},"
-    return f"{name}: {which} lies {loss[worst].sqnr_db:.1f} dB (SQNR) from the golden one."
+def _furthest(agreement: Mapping[str, Agreement]) -> str:
+    return min(agreement, key=lambda output: agreement[output].sqnr_db)
+
+
+def _distance(agreement: Mapping[str, Agreement], worst: str, name: str) -> str:
+    which = "its output" if len(agreement) == 1 else f"its output '{worst}', the worst of "
+    if len(agreement) > 1:
+        which += f"{len(agreement)},"
+    distance = agreement[worst].sqnr_db
+    text = f"{name}: {which} lies {distance:.1f} dB (SQNR) from the golden one"
+    if distance < LEAST_SQNR_DB:
+        return f"{text}: little of what fp32 computes is left of it."
+    return f"{text}."
 
 
 def _lost_accuracy(paired: PairedAccuracy) -> str:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgecnn.agreement import Agreement
 from edgecnn.benchmark import LatencyComparison
 from edgecnn.evaluation import PairedAccuracy
 from edgecnn.quantization.verdict import Work, judge, judge_drop
@@ -29,6 +30,9 @@ LATENCY = LatencyComparison(
     replicates=3,
 )
 WORK = Work(macs=12_500_000, fp32_operators=19, int8_operators=23, float_operators=())
+
+
+CLOSE = {"logits": Agreement(32, 0.1, 0.01, 0.9999, 30.0, 1.0)}
 
 
 def paired(lost: int, won: int, images: int) -> PairedAccuracy:
@@ -70,7 +74,7 @@ def test_allowing_more_never_makes_it_worse(
 
 
 def test_faster_without_a_gate_passes_and_states_the_loss() -> None:
-    verdict = judge(paired(12, 8, 4000), LATENCY, None, WORK)
+    verdict = judge(paired(12, 8, 4000), CLOSE, LATENCY, None, WORK)
     assert verdict.outcome == "pass"
     assert "0.58 times" in verdict.reasons[0]
     assert "loses 0.10 points" in verdict.reasons[1]
@@ -78,18 +82,20 @@ def test_faster_without_a_gate_passes_and_states_the_loss() -> None:
 
 
 def test_a_gain_is_not_called_a_loss() -> None:
-    assert "gains 1.50 points (" in judge(paired(0, 60, 4000), LATENCY, None, WORK).reasons[1]
+    assert (
+        "gains 1.50 points (" in judge(paired(0, 60, 4000), CLOSE, LATENCY, None, WORK).reasons[1]
+    )
 
 
 def test_no_difference_is_not_called_a_loss() -> None:
-    reason = judge(paired(5, 5, 4000), LATENCY, None, WORK).reasons[1]
+    reason = judge(paired(5, 5, 4000), CLOSE, LATENCY, None, WORK).reasons[1]
     assert reason.startswith("int8 is right as often as fp32 (")
 
 
 def test_slower_fails_whatever_the_accuracy() -> None:
     slower = replace(LATENCY, outcome="slower", ratio=1.4)
     gate = judge_drop(paired(0, 0, 4000), 0.005, 4000)
-    verdict = judge(paired(0, 0, 4000), slower, gate, WORK)
+    verdict = judge(paired(0, 0, 4000), CLOSE, slower, gate, WORK)
     assert verdict.outcome == "fail"
     assert "slower" in verdict.reasons[0]
     assert "Keep fp32" in verdict.reasons[0]
@@ -105,7 +111,7 @@ def test_slower_fails_whatever_the_accuracy() -> None:
 )
 def test_slower_says_why(work: Work, seconds: float, why: str) -> None:
     slower = replace(LATENCY, outcome="slower", ratio=1.4, first_median_seconds=seconds)
-    [first, _] = judge(paired(0, 0, 4000), slower, None, work).reasons
+    [first, _] = judge(paired(0, 0, 4000), CLOSE, slower, None, work).reasons
     assert re.search(why, first)
 
 
@@ -124,4 +130,22 @@ def test_the_verdict_is_the_worst_of_its_parts(
 ) -> None:
     pair = paired(*gate, 4000)
     found = replace(LATENCY, outcome=latency)  # type: ignore[arg-type]
-    assert judge(pair, found, judge_drop(pair, 0.005, 4000), WORK).outcome == outcome
+    assert judge(pair, CLOSE, found, judge_drop(pair, 0.005, 4000), WORK).outcome == outcome
+
+
+def test_what_is_mostly_noise_is_never_passed_in_silence() -> None:
+    noise = {"logits": replace(CLOSE["logits"], sqnr_db=0.3)}
+    verdict = judge(paired(0, 0, 4000), noise, LATENCY, None, WORK)
+    assert verdict.outcome == "inconclusive"
+    assert "lies 0.3 dB (SQNR) from the golden one: little" in verdict.reasons[-1]
+    gate = judge_drop(paired(0, 0, 4000), 0.005, 4000)
+    proved = judge(paired(0, 0, 4000), noise, LATENCY, gate, WORK)
+    assert proved.outcome == "pass"  # the images prove that the answers are kept
+    assert "0.3 dB" in proved.reasons[-1]
+
+
+def test_of_several_outputs_the_furthest_is_named() -> None:
+    outputs = {"boxes": replace(CLOSE["logits"], sqnr_db=14.0), "scores": CLOSE["logits"]}
+    verdict = judge(None, outputs, LATENCY, None, WORK)
+    assert verdict.outcome == "pass"
+    assert "its output 'boxes', the worst of 2, lies 14.0 dB" in verdict.reasons[-1]
