@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgecnn.bundle import ModelRef
-from edgecnn.importing.detective import Detection
+from edgecnn.importing.detection import Detection
 from edgecnn.spec import DataRef, InputContract
 
 
