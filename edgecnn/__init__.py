@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edgecnn.prediction import predict
     from edgecnn.predictor import Predictor, load
     from edgecnn.quantization import quantize
+    from edgecnn.reporting import report
     from edgecnn.training import train
     from edgecnn.verification import verify
 
@@ -36,6 +37,7 @@ __all__ = [
     "parity",
     "predict",
     "quantize",
+    "report",
     "train",
     "verify",
 ]
@@ -51,6 +53,7 @@ _PLACES = {
     "parity": "edgecnn.agreement",
     "predict": "edgecnn.prediction",
     "quantize": "edgecnn.quantization",
+    "report": "edgecnn.reporting",
     "train": "edgecnn.training",
     "verify": "edgecnn.verification",
 }

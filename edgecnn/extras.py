@@ -19,6 +19,9 @@ _EXTRAS = {
     "onnx": "onnx",
     "onnx_ir": "onnx",
     "onnxruntime": "cpu",
+    "altair": "report",
+    "jinja2": "report",
+    "vl_convert": "report",
 }
 
 

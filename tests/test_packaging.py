@@ -60,7 +60,8 @@ def names(wheel: Path) -> set[str]:
 
 
 def expected() -> set[str]:
-    package = {path for path in files(ROOT / "edgecnn") if path.suffix == ".py"}
+    suffixes = {".css", ".html", ".json", ".py"}
+    package = {path for path in files(ROOT / "edgecnn") if path.suffix in suffixes}
     found = {str(path.relative_to(ROOT)) for path in package} | {"edgecnn/py.typed"}
     for shelf, suffixes in ON_SHELVES.items():
         for path in files(ROOT / shelf):

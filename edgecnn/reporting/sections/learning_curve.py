@@ -1,0 +1,112 @@
+"""How training went, epoch by epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgecnn.reporting.charts import DASHES, SERIES
+from edgecnn.reporting.contract import Figure, Finding, Section, Table
+from edgecnn.reporting.material import Kept, Material
+from edgecnn.reporting.words import percent
+from edgecnn.training.report import TrainReport
+
+ORDER = 20
+TITLE = "Learning curve"
+COMMAND = "edgecnn train"
+
+_TRAINING, _HOLDOUT = "training pictures, while learned", "holdout, after the epoch"
+
+
+def build(material: Material) -> Section | None:
+    """Draw accuracy and loss by epoch, of the newest training."""
+    kept = material.newest(TrainReport)
+    if kept is None or not kept.body.curve:
+        return None
+    verdict = kept.body.verdict
+    found = (Finding("Accuracy that the recipe requires", verdict, kept),) if verdict else ()
+    values = {"trained": kept.body, "figures": (_accuracy(kept), _loss(kept)), "kept": kept}
+    return Section(values, found)
+
+
+def _accuracy(kept: Kept[TrainReport]) -> Figure:
+    curve = kept.body.curve
+    last = curve[-1]
+    held = last.holdout_accuracy
+    end = f"{percent(last.train_accuracy)} on the training pictures"
+    if held is not None:
+        end += f" and {percent(held)} on the holdout"
+    return Figure(
+        name="learning-curve",
+        caption="Accuracy by epoch. Training accuracy is taken while the pictures are learned, "
+        "the holdout's afterwards, on pictures that are kept back.",
+        alternative=f"Accuracy over {len(curve)} epochs; it ends at {end}.",
+        chart=lambda width: _accuracy_chart(kept.body),
+        origins=(kept,),
+        table=Table(
+            "Learning curve",
+            ("epoch", "loss", "training", "holdout", "learning rate", "images/s"),
+            tuple(
+                (
+                    str(one.epoch),
+                    f"{one.loss:.3f}",
+                    percent(one.train_accuracy),
+                    "" if one.holdout_accuracy is None else percent(one.holdout_accuracy),
+                    f"{one.learning_rate:.2g}",
+                    f"{one.images_per_second:,.0f}",
+                )
+                for one in curve
+            ),
+        ),
+    )
+
+
+def _accuracy_chart(body: TrainReport) -> Any:
+    import altair as alt
+
+    rows: list[dict[str, Any]] = [
+        {"epoch": one.epoch, "accuracy": share, "of": name}
+        for one in body.curve
+        for name, share in ((_TRAINING, one.train_accuracy), (_HOLDOUT, one.holdout_accuracy))
+        if share is not None
+    ]
+    names = sorted({row["of"] for row in rows}, reverse=True)
+    return (
+        alt.Chart(alt.InlineData(values=rows), height=260)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("epoch:Q", axis=_epochs(body)),
+            y=alt.Y("accuracy:Q", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)),
+            color=alt.Color("of:N", scale=alt.Scale(domain=names, range=list(SERIES[:2]))),
+            strokeDash=alt.StrokeDash("of:N", scale=alt.Scale(domain=names, range=DASHES[:2])),
+        )
+    )
+
+
+def _loss(kept: Kept[TrainReport]) -> Figure:
+    curve = kept.body.curve
+    return Figure(
+        name="loss",
+        caption="Mean training loss by epoch.",
+        alternative=f"The loss goes from {curve[0].loss:.3f} to {curve[-1].loss:.3f}.",
+        chart=lambda width: _loss_chart(kept.body),
+        origins=(kept,),
+    )
+
+
+def _loss_chart(body: TrainReport) -> Any:
+    import altair as alt
+
+    rows = [{"epoch": one.epoch, "loss": one.loss} for one in body.curve]
+    return (
+        alt.Chart(alt.InlineData(values=rows), height=180)
+        .mark_line(point=True)
+        .encode(x=alt.X("epoch:Q", axis=_epochs(body)), y=alt.Y("loss:Q"))
+    )
+
+
+def _epochs(body: TrainReport) -> Any:
+    import altair as alt
+
+    numbers = [one.epoch for one in body.curve]
+    step = max(1, -(-len(numbers) // 8))
+    return alt.Axis(values=numbers[::step], format="d", grid=False)

@@ -1,0 +1,34 @@
+"""Numbers as people read them, for the page: filters of its templates."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Write a share of 1 as per cent: `0.8512` is `85.1 %`."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def size(count: float) -> str:
+    """Write bytes in kB, MB or GB, 1,000 to each."""
+    if count >= 1e9:
+        return f"{count / 1e9:.2f} GB"
+    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def time(seconds: float) -> str:
+    """Write a time with three digits: µs below 1 ms, ms below 1 s."""
+    if seconds < 1e-3:
+        return f"{_three_digits(seconds * 1e6)} µs"
+    return f"{_three_digits(seconds * 1e3)} ms" if seconds < 1 else f"{_three_digits(seconds)} s"
+
+
+def when(created: str) -> str:
+    """Write a time stamp (ISO 8601) as a date and time of day in UTC."""
+    moment = datetime.fromisoformat(created.replace("Z", "+00:00")).astimezone(timezone.utc)
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:,.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
