@@ -123,6 +123,11 @@ def next_step(command: str, folder: Path | None) -> None:
     click.echo(f"Next: edgecnn {command}" + (f" {shlex.quote(str(folder))}" if folder else ""))
 
 
+def report_step(folder: Path) -> None:
+    """Say how to look at all that is known of a bundle."""
+    click.echo(f"See it all: edgecnn report {shlex.quote(str(folder))} --open")
+
+
 def percent(share: float) -> str:
     """Write a share of 1 as per cent: `0.8512` is `85.12 %`."""
     return f"{100 * share:.2f} %"

@@ -40,7 +40,7 @@ def command(output: Path, *, force: bool, as_json: bool) -> None:
 
 
 def _print(found: DemoReport) -> None:
-    from edgecnn.cli._show import table
+    from edgecnn.cli._show import report_step, table
 
     columns = ["", "fp32", "int8", "same", "size", "time of int8", "parity", "int8?"]
     table("fp32 and int8 under ONNX Runtime, one thread", columns, map(_row, found.rows))
@@ -48,6 +48,8 @@ def _print(found: DemoReport) -> None:
         click.echo(f"{row.net}: {' '.join(row.verdict.reasons)}")
     bundle = found.rows[0].bundle
     click.echo(f"\nNext: edgecnn inspect {bundle}, or edgecnn train with your own --data.")
+    for row in found.rows:
+        report_step(Path(row.bundle))
 
 
 def _row(row: DemoRow) -> list[str]:

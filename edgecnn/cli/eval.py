@@ -53,6 +53,7 @@ def command(bundle: Path | None, variants: str | None, *, as_json: bool, **optio
     Tango's paired score interval.
     """
     from edgecnn.cli._progress import progress_bar
+    from edgecnn.cli._show import report_step
     from edgecnn.evaluation import evaluate
     from edgecnn.reports import make_report
 
@@ -69,6 +70,7 @@ def command(bundle: Path | None, variants: str | None, *, as_json: bool, **optio
         print_report(report)
     else:
         _print(found)
+        report_step(opened.folder)
 
 
 def _print(found: EvalReport) -> None:

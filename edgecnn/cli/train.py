@@ -165,7 +165,7 @@ def _with_digests(report: TrainReport) -> Report:
 def _print(report: TrainReport) -> None:
     from rich.markup import escape
 
-    from edgecnn.cli._show import percent, table
+    from edgecnn.cli._show import percent, report_step, table
 
     rows = [
         (
@@ -187,3 +187,4 @@ def _print(report: TrainReport) -> None:
     folder = Path(report.bundle)
     place = "" if folder.parent == Path("runs") else f" {shlex.quote(report.bundle)}"
     click.echo(f"Next: edgecnn export{place} --quantize")
+    report_step(folder)

@@ -112,7 +112,14 @@ _LOOK: dict[str, Any] = {
         "tickColor": SOFT,
         "tickCount": 5,
     },
-    "legend": {**_TEXT, "title": None, "orient": "top", "symbolStrokeWidth": 2, "labelLimit": 280},
+    "legend": {
+        **_TEXT,
+        "title": None,
+        "orient": "top",
+        "symbolStrokeWidth": 2,
+        "labelLimit": 280,
+        "columnPadding": 30,  # readers' fonts may be wider than the one that was measured
+    },
     "title": {"color": INK, "fontSize": 13, "anchor": "start"},
     "header": {"labelColor": INK, "titleColor": INK},
     "text": {"color": INK, "fontSize": 12},

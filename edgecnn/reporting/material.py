@@ -34,9 +34,14 @@ class Kept(Generic[Body]):
 
 @dataclass(frozen=True)
 class Broken:
-    """A file among the reports that cannot be read, and why."""
+    """A file among the reports that cannot be read.
 
-    path: Path
+    Attributes:
+        file: Its name in `reports/`.
+        problem: Why, in a sentence without its subject.
+    """
+
+    file: str
     problem: str
 
 
@@ -84,7 +89,7 @@ class Material:
             try:
                 body = from_builtins(kind, report.body, where=str(path))
             except InputError as error:
-                self.broken.append(Broken(path, error.problem))
+                self.broken.append(_broken(path, error))
             else:
                 yield Kept(path, report, body, _outdated(report, self.bundle))
 
@@ -96,9 +101,13 @@ def collect(bundle: Bundle) -> Material:
         try:
             material._found.append((path, read_report(path)))
         except InputError as error:
-            material.broken.append(Broken(path, error.problem))
+            material.broken.append(_broken(path, error))
     material._found.sort(key=lambda found: found[1].created, reverse=True)
     return material
+
+
+def _broken(path: Path, error: InputError) -> Broken:
+    return Broken(path.name, error.problem.removeprefix(str(path)).strip())
 
 
 def _name(kind: type[Any]) -> str:

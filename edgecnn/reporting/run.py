@@ -26,7 +26,7 @@ class Page:
         broken: Files among the reports that could not be read.
     """
 
-    path: Path
+    path: str
     size: int
     sections: tuple[str, ...]
     missing: dict[str, str]
@@ -53,7 +53,7 @@ def report(bundle: Bundle | Path | str, output: Path | str | None = None) -> Pag
     content = render(material, shown, path.parent).encode()
     write_atomically(path, content)
     return Page(
-        path=path,
+        path=str(path),
         size=len(content),
         sections=tuple(one.title for one in shown if one.section is not None),
         missing={one.title: one.command for one in shown if one.section is None},

@@ -24,7 +24,9 @@ def test_tables_and_a_report(make_bundle: MakeBundle, type_command: TypeCommand)
     assert "Accuracy on 120 test images of tiny" in done.out
     assert "int8 against fp32: " in done.out
     assert "circle" in done.out
-    assert max(map(len, done.out.splitlines())) <= 80
+    *lines, last = done.out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert last == f"See it all: edgecnn report {bundle.folder} --open"
     (path,) = (bundle.folder / "reports").iterdir()
     report = read_report(path)
     assert report.kind == "eval"

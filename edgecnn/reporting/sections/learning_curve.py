@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgecnn.reporting.charts import DASHES, SERIES
+from edgecnn.reporting.charts import DASHES, SERIES, SHAPES
 from edgecnn.reporting.contract import Figure, Finding, Section, Table
 from edgecnn.reporting.material import Kept, Material
 from edgecnn.reporting.words import percent
@@ -14,7 +14,7 @@ ORDER = 20
 TITLE = "Learning curve"
 COMMAND = "edgecnn train"
 
-_TRAINING, _HOLDOUT = "training pictures, while learned", "holdout, after the epoch"
+_TRAINING, _HOLDOUT = "training", "holdout"
 
 
 def build(material: Material) -> Section | None:
@@ -74,9 +74,10 @@ def _accuracy_chart(body: TrainReport) -> Any:
         alt.Chart(alt.InlineData(values=rows), height=260)
         .mark_line(point=True)
         .encode(
-            x=alt.X("epoch:Q", axis=_epochs(body)),
+            x=_epochs(body),
             y=alt.Y("accuracy:Q", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)),
             color=alt.Color("of:N", scale=alt.Scale(domain=names, range=list(SERIES[:2]))),
+            shape=alt.Shape("of:N", scale=alt.Scale(domain=names, range=list(SHAPES[:2]))),
             strokeDash=alt.StrokeDash("of:N", scale=alt.Scale(domain=names, range=DASHES[:2])),
         )
     )
@@ -100,7 +101,7 @@ def _loss_chart(body: TrainReport) -> Any:
     return (
         alt.Chart(alt.InlineData(values=rows), height=180)
         .mark_line(point=True)
-        .encode(x=alt.X("epoch:Q", axis=_epochs(body)), y=alt.Y("loss:Q"))
+        .encode(x=_epochs(body), y=alt.Y("loss:Q"))
     )
 
 
@@ -109,4 +110,8 @@ def _epochs(body: TrainReport) -> Any:
 
     numbers = [one.epoch for one in body.curve]
     step = max(1, -(-len(numbers) // 8))
-    return alt.Axis(values=numbers[::step], format="d", grid=False)
+    return alt.X(
+        "epoch:Q",
+        axis=alt.Axis(values=numbers[::step], format="d", grid=False, labelFlush=False),
+        scale=alt.Scale(domain=[min(numbers), max(numbers)], nice=False, padding=12),
+    )

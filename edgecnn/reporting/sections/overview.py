@@ -1,0 +1,78 @@
+"""What the net is, and each of its variants at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from edgecnn.benchmark import BenchReport
+from edgecnn.bundle import Bundle
+from edgecnn.evaluation import EvalReport
+from edgecnn.reporting.contract import Section, Table
+from edgecnn.reporting.material import Kept, Material
+from edgecnn.reporting.words import percent, size, time
+from edgecnn.spec import InputContract, Variant
+from edgecnn.stats import Interval
+
+ORDER = 0  # the verdicts stand below it
+TITLE = "At a glance"
+COMMAND = "edgecnn train"
+
+
+def build(material: Material) -> Section:
+    """Sum up the bundle: what goes in and comes out, accuracy, latency and size of each variant."""
+    evaluated, measured = material.newest(EvalReport), material.newest(BenchReport)
+    manifest = material.bundle.manifest
+    origins: list[Kept[Any]] = [kept for kept in (evaluated, measured) if kept is not None]
+    return Section(
+        {
+            "manifest": manifest,
+            "input": _input(manifest.contract),
+            "variants": _variants(material.bundle, evaluated, measured),
+            "origins": origins,
+        }
+    )
+
+
+def _input(contract: InputContract) -> str:
+    picture = f"{contract.height} x {contract.width} pixels, {contract.color}, {contract.resize}"
+    classes = len(contract.labels)
+    return f"{picture}; {f'{classes:,} classes' if classes else contract.output_kind}"
+
+
+def _variants(
+    bundle: Bundle, evaluated: Kept[EvalReport] | None, measured: Kept[BenchReport] | None
+) -> Table:
+    accuracy = {each.name: each.accuracy for each in evaluated.body.variants} if evaluated else {}
+    latency = (
+        {row.variant: row.median_seconds for row in measured.body.variants} if measured else {}
+    )
+    rows = [
+        (
+            variant.name,
+            _bytes(bundle, variant),
+            _share(accuracy.get(variant.name)),
+            _time(latency.get(variant.name)),
+        )
+        for variant in bundle.manifest.variants
+    ]
+    columns = ("variant", "size", "accuracy (95 % interval)", "median latency")
+    return Table("Variants", columns, tuple(rows))
+
+
+def _bytes(bundle: Bundle, variant: Variant) -> str:
+    return size(sum(_sizes(bundle, variant)))
+
+
+def _sizes(bundle: Bundle, variant: Variant) -> Iterator[int]:
+    return (bundle.files[file].size for file in variant.files if file in bundle.files)
+
+
+def _share(found: Interval | None) -> str:
+    if found is None:
+        return "not measured"
+    return f"{percent(found.estimate)} ({percent(found.low)} to {percent(found.high)})"
+
+
+def _time(seconds: float | None) -> str:
+    return "not measured" if seconds is None else time(seconds)
