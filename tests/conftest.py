@@ -160,6 +160,19 @@ def make_bundle(tiny_net: TinyNet, tmp_path: Path) -> MakeBundle:
 
     `files` replaces a variant's ONNX file by other bytes; `changes` other fields of its record.
     """
+    return bundle_maker(tiny_net, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def session_bundle(
+    tiny_net: TinyNet, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Bundle]:
+    """Give a function that makes a bundle of that name that outlives a test."""
+    return lambda name: bundle_maker(tiny_net, tmp_path_factory.mktemp(name))(name)
+
+
+def bundle_maker(tiny_net: TinyNet, tmp_path: Path) -> MakeBundle:
+    """Give the function that `make_bundle` gives, for a folder."""
 
     def make(
         name: str = "tiny",
