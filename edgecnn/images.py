@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from edgecnn.errors import DataError
-from edgecnn.spec import InputContract
+from edgecnn.spec import Color, InputContract
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -210,7 +210,7 @@ def fit(picture: Picture, contract: InputContract) -> NDArray[np.uint8]:
         DataError: The range of its pixel values is not known.
     """
     picture = _resized(_to_color(_upright(picture), contract), contract)
-    return _ordered(np.array(picture, np.uint8).reshape(contract.pixel_shape), contract)
+    return _turned(np.array(picture, np.uint8).reshape(contract.pixel_shape), contract.color)
 
 
 def fit_all(images: NDArray[np.uint8], contract: InputContract) -> NDArray[np.uint8]:
@@ -225,7 +225,7 @@ def fit_all(images: NDArray[np.uint8], contract: InputContract) -> NDArray[np.ui
         uint8 [N, height, width, channels], C-contiguous.
     """
     if images.shape[1:] == contract.pixel_shape:
-        return _ordered(np.ascontiguousarray(images), contract)
+        return _turned(np.ascontiguousarray(images), contract.color)
     if images.shape[3:] == (1,):
         images = images[..., 0]
     fitted = np.empty((len(images), *contract.pixel_shape), np.uint8)
@@ -234,8 +234,23 @@ def fit_all(images: NDArray[np.uint8], contract: InputContract) -> NDArray[np.ui
     return fitted
 
 
-def _ordered(pixels: NDArray[np.uint8], contract: InputContract) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(pixels[..., ::-1]) if contract.color == "bgr" else pixels
+def thumbnail(pixels: NDArray[np.uint8], color: Color, side: int) -> bytes:
+    """Give pixels as a small PNG file to look at.
+
+    Args:
+        pixels: uint8 [height, width, channels] as a model takes them.
+        color: What the channels are.
+        side: The most pixels that the PNG is wide or high; smaller ones keep their size.
+    """
+    picture = Image.fromarray(pixels[..., 0] if color == "gray" else _turned(pixels, color))
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def _turned(pixels: NDArray[np.uint8], color: Color) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(pixels[..., ::-1]) if color == "bgr" else pixels
 
 
 def _upright(picture: Picture) -> Picture:

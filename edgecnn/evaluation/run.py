@@ -1,118 +1,40 @@
-"""Accuracy on labelled images, with its interval, and variants compared on the same images."""
+"""`edgecnn eval`: every variant answers the same images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle, open_bundle
-from edgecnn.bundle_data import bundle_data as bundle_data
+from edgecnn.bundle_data import bundle_data
 from edgecnn.data import Dataset, Split
 from edgecnn.errors import DataError, InputError, ModelError
-from edgecnn.predictor import Predictor, load
-from edgecnn.stats import Interval, tango, wilson
+from edgecnn.evaluation.report import (
+    ClassAccuracy,
+    Disagreements,
+    EvalReport,
+    Mistakes,
+    PairedAccuracy,
+    SplitName,
+    VariantAccuracy,
+)
+from edgecnn.evaluation.worst import Said, confidence_bins, disagreements, mistakes, pictures
+from edgecnn.predictor import Predictor, load, softmax
+from edgecnn.stats import tango, wilson
 
 Progress = Callable[[str, float], None]
-SplitName = Literal["train", "test"]
 
 
 @dataclass(frozen=True)
-class ClassAccuracy:
-    """How often the images of one class were recognised.
-
-    Attributes:
-        label: The class's name.
-        images: Images of the class.
-        correct: Those that were recognised.
-        accuracy: Their share (0 to 1) with Wilson's 95 % interval; None without images.
-    """
-
-    label: str
-    images: int
-    correct: int
-    accuracy: Interval | None
-
-
-@dataclass(frozen=True)
-class VariantAccuracy:
-    """How often one variant was right.
-
-    Attributes:
-        name: The variant.
-        runtime: The runtime that ran it.
-        provider: Where it computed, as the runtime reports it.
-        images: How many images there were.
-        correct: How many were recognised.
-        accuracy: Their share (0 to 1) with Wilson's 95 % interval.
-        classes: The same for each class, in the order of the labels.
-        confusion: Images by true class (row) and answered class (column).
-    """
-
-    name: str
-    runtime: str
-    provider: str
-    images: int
-    correct: int
-    accuracy: Interval
-    classes: tuple[ClassAccuracy, ...]
-    confusion: tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True)
-class PairedAccuracy:
-    """Two variants on the same images.
-
-    Attributes:
-        first: The one that is compared with.
-        second: The one that is compared.
-        only_first: Images that the first alone got right.
-        only_second: Images that the second alone got right.
-        same: Share (0 to 1) of images with the same answer, right or wrong.
-        drop: How far the second's accuracy lies below the first's (0.01 is one point), with
-            Tango's 95 % paired score interval.
-    """
-
-    first: str
-    second: str
-    only_first: int
-    only_second: int
-    same: float
-    drop: Interval
-
-
-@dataclass(frozen=True)
-class EvalReport:
-    """Accuracy of some variants of a bundle.
-
-    Attributes:
-        data: Short name of the data.
-        source: Where it came from.
-        split: `test` or `train`.
-        split_sha256: Digest of the images and labels.
-        images: How many images there were.
-        labels: Names of the classes.
-        variants: Each variant's accuracy, in the order asked for.
-        comparisons: Each later variant against the first.
-        measured: SHA-256 of every file that was measured, by name.
-        notes: What should be known of the data: images left out, images in both splits, …
-    """
-
-    data: str
-    source: str
-    split: SplitName
-    split_sha256: str
-    images: int
-    labels: tuple[str, ...]
-    variants: tuple[VariantAccuracy, ...]
-    comparisons: tuple[PairedAccuracy, ...]
-    measured: dict[str, str]
-    notes: tuple[str, ...]
+class _Row:
+    accuracy: VariantAccuracy
+    mistakes: Mistakes
+    against_first: tuple[PairedAccuracy, Disagreements] | None
 
 
 def evaluate(
@@ -162,15 +84,10 @@ def evaluate(
     images: Split = getattr(loaded, split)
     if not len(images):
         raise DataError(f"The {split} split of {loaded.source} is empty.", "Name other data.")
-    found, answers = [], []
-    for name in names:
-        with ready(variant=name) as predictor:
-            answers.append(_answers(predictor, images, len(loaded.labels), progress))
-            found.append(_accuracy(predictor, loaded.labels, images.labels, answers[-1]))
-    comparisons = [
-        compare_answers(names[0], name, answers[0], later, images.labels)
-        for name, later in zip(names[1:], answers[1:], strict=True)
-    ]
+    rows = list(_measure(ready, names, images, loaded.labels, progress))
+    pairs = [row.against_first for row in rows if row.against_first]
+    wrong = tuple(row.mistakes for row in rows)
+    differing = tuple(differ for _, differ in pairs)
     return EvalReport(
         data=loaded.name,
         source=loaded.source,
@@ -178,10 +95,13 @@ def evaluate(
         split_sha256=images.sha256,
         images=len(images),
         labels=loaded.labels,
-        variants=tuple(found),
-        comparisons=tuple(comparisons),
+        variants=tuple(row.accuracy for row in rows),
+        comparisons=tuple(pair for pair, _ in pairs),
         measured=_digests(opened, names),
         notes=loaded.notes,
+        mistakes=wrong,
+        disagreements=differing,
+        pictures=pictures(images, opened.manifest.contract.color, [*differing, *wrong]),
     )
 
 
@@ -225,10 +145,38 @@ def _names(bundle: Bundle, variants: Sequence[str] | None) -> tuple[str, ...]:
     return names
 
 
-def _answers(
-    predictor: Predictor, split: Split, classes: int, progress: Progress | None
-) -> NDArray[np.int64]:
-    count, step, parts = len(split), predictor.batch_size, []
+def _measure(
+    ready: Callable[..., Predictor],
+    names: Sequence[str],
+    images: Split,
+    labels: tuple[str, ...],
+    progress: Progress | None,
+) -> Iterator[_Row]:
+    # Two variants' probabilities at a time: those of 50,000 images in 1,000 classes take 200 MB.
+    first = None
+    for name in names:
+        with ready(variant=name) as predictor:
+            said = _said(predictor, images, len(labels), progress)
+            accuracy = _accuracy(predictor, labels, images.labels, said)
+        against = _against(first, said, images.labels) if first else None
+        yield _Row(accuracy, mistakes(said, images.labels), against)
+        first = first or said
+
+
+def _against(
+    first: Said, second: Said, labels: NDArray[np.int64]
+) -> tuple[PairedAccuracy, Disagreements]:
+    answers = (first.answers, second.answers)
+    return (
+        compare_answers(first.name, second.name, *answers, labels),
+        disagreements(first, second),
+    )
+
+
+def _said(predictor: Predictor, split: Split, classes: int, progress: Progress | None) -> Said:
+    count, step = len(split), predictor.batch_size
+    answers, probabilities = [], []
+    logits = predictor.contract.output_kind == "logits"
     for start in range(0, count, step):
         outputs = predictor.run(split.images[start : start + step])
         if outputs.ndim != 2 or outputs.shape[1] < classes or not np.isfinite(outputs).all():
@@ -237,24 +185,23 @@ def _answers(
                 f"{classes} classes.",
                 "Look at it with `edgecnn parity`.",
             )
-        parts.append(outputs.argmax(axis=1).astype(np.int64))
+        answers.append(outputs.argmax(axis=1).astype(np.int64))
+        scores = softmax(outputs.astype(np.float64)) if logits else outputs
+        probabilities.append(scores.astype(np.float32))
         if progress:
             progress(predictor.variant.name, min(1.0, (start + step) / count))
-    return np.concatenate(parts)
+    return Said(predictor.variant.name, np.concatenate(probabilities), np.concatenate(answers))
 
 
 def _accuracy(
-    predictor: Predictor,
-    names: tuple[str, ...],
-    labels: NDArray[np.int64],
-    answers: NDArray[np.int64],
+    predictor: Predictor, names: tuple[str, ...], labels: NDArray[np.int64], said: Said
 ) -> VariantAccuracy:
-    size = max(len(names), int(answers.max()) + 1)
+    size = max(len(names), int(said.answers.max()) + 1)
     confusion = np.zeros((size, size), np.int64)
-    np.add.at(confusion, (labels, answers), 1)
+    np.add.at(confusion, (labels, said.answers), 1)
     correct = int(confusion.trace())
     return VariantAccuracy(
-        name=predictor.variant.name,
+        name=said.name,
         runtime=predictor.session.runtime,
         provider=predictor.session.provider,
         images=len(labels),
@@ -262,6 +209,7 @@ def _accuracy(
         accuracy=wilson(correct, len(labels)),
         classes=tuple(_class(name, confusion[i], i) for i, name in enumerate(names)),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
+        confidence=confidence_bins(said, labels),
     )
 
 
