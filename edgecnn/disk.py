@@ -23,6 +23,13 @@ COMMIT = ".commit"
 _STAGING, _LOCK = ".staging", ".lock"
 
 
+def cache_folder() -> Path:
+    """Give the user's cache folder for edgecnn: in $XDG_CACHE_HOME, or in ~/.cache."""
+    configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # The XDG specification says that a path which is not absolute is to be ignored.
+    return (configured if configured.is_absolute() else Path.home() / ".cache") / "edgecnn"
+
+
 def read_file(folder: Path, name: str) -> bytes | None:
     """Read a file of a folder; None if there is none.
 

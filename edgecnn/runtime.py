@@ -8,6 +8,10 @@ A runtime is a folder on the shelf `runtimes/` (or anybody's) with a `runtime.py
     availability(provider) -> Availability      ok, or why not and the command that installs it
     open_session(variant, *, provider, threads, options) -> Session
 
+A session may have `profile() -> Iterable[OperatorRun]`: the operators of all runs so far and their
+times, given once. A runtime for which that costs time keeps a profile only where its option
+`profiling` is `on`.
+
 It never installs anything and never runs elsewhere than it was asked to. What all runtimes need in
 the same way (checking inputs, naming providers, choosing threads) is done here, once.
 """
@@ -17,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from edgecnn import gpu, machine, shelves
 from edgecnn.closing import Closing
@@ -28,7 +32,7 @@ from edgecnn.errors import (
     RuntimeCrashed,
     UnavailableError,
 )
-from edgecnn.spec import TensorSpec, Variant
+from edgecnn.spec import OperatorRun, TensorSpec, Variant, check_inputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Availability",
+    "OperatorRun",
     "Options",
     "Requirement",
     "Runtime",
@@ -157,6 +162,20 @@ class CheckedSession(Closing):
         self._check(inputs)
         with _failures(self.runtime):
             return self._session.prepare(inputs)
+
+    def profile(self) -> tuple[OperatorRun, ...]:
+        """Give the operators that the engine ran, in their order; once.
+
+        Raises:
+            UnavailableError: This runtime does not say.
+        """
+        asked = getattr(self._session, "profile", None)
+        if asked is None:
+            raise UnavailableError(
+                f"The runtime '{self.runtime}' does not time its operators.", "Use `--runtime ort`."
+            )
+        with _failures(self.runtime):
+            return tuple(asked())
 
     def close(self) -> None:
         """Free what the session holds; closing twice is harmless."""
@@ -313,40 +332,3 @@ def plain_file(path: str) -> Variant:
     return Variant(
         name=file.name, precision="fp32", format="onnx", files=(str(file),), preprocessing=False
     )
-
-
-def check_inputs(specs: tuple[TensorSpec, ...], inputs: Arrays) -> None:
-    """Refuse inputs that an engine would take and answer with nonsense.
-
-    Raises:
-        InputError: An input is missing, unknown, or of the wrong dtype, shape or content.
-    """
-    wanted = {spec.name for spec in specs}
-    if wanted != inputs.keys():
-        raise InputError(
-            f"The inputs are called {', '.join(sorted(wanted))}, "
-            f"but {', '.join(sorted(inputs)) or 'nothing'} was given.",
-            "Name each input as the model does.",
-        )
-    for spec in specs:
-        _check_input(spec, inputs[spec.name])
-
-
-def _check_input(spec: TensorSpec, value: Any) -> None:
-    import numpy as np
-
-    if not isinstance(value, np.ndarray):
-        raise InputError(f"Input {spec} was given a {type(value).__name__}.", "Give a NumPy array.")
-    if value.dtype != np.dtype(spec.dtype):  # a foreign byte order differs too
-        raise InputError(
-            f"Input {spec} was given {value.dtype.str} ({value.dtype}).",
-            f"Convert it with `.astype('{spec.dtype}')`.",
-        )
-    fits = len(value.shape) == len(spec.shape) and all(
-        isinstance(want, str) or want == have
-        for want, have in zip(spec.shape, value.shape, strict=True)
-    )
-    if not fits or 0 in value.shape:
-        raise InputError(f"Input {spec} was given the shape {list(value.shape)}.", "Reshape it.")
-    if value.dtype.kind == "f" and not np.isfinite(value).all():
-        raise InputError(f"Input {spec} holds NaN or infinity.", "Check where it comes from.")

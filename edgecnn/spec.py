@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from edgecnn.errors import InputError
 
@@ -34,6 +35,27 @@ class TensorSpec:
 
     def __str__(self) -> str:
         return f"{self.name}: {self.dtype} [{', '.join(map(str, self.shape))}]"
+
+
+@dataclass(frozen=True)
+class OperatorRun:
+    """One operator of the graph as an engine runs it, and how long it took.
+
+    Attributes:
+        name: The engine's name for it.
+        operator: Its kind; of another domain than ONNX's own, `domain:kind`.
+        inputs: What it reads of what others made; shapes are those of the last run.
+        constants: What it reads that never changes.
+        outputs: What it makes.
+        times_ns: Its time in each run, in nanoseconds; the engine's clock may be coarser.
+    """
+
+    name: str
+    operator: str
+    inputs: tuple[TensorSpec, ...]
+    constants: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    times_ns: list[int]
 
 
 @dataclass(frozen=True)
@@ -241,3 +263,40 @@ class Variant:
     def path(self) -> Path:
         """The file to open first."""
         return Path(self.files[0])
+
+
+def check_inputs(specs: tuple[TensorSpec, ...], inputs: Mapping[str, Any]) -> None:
+    """Refuse inputs that an engine would take and answer with nonsense.
+
+    Raises:
+        InputError: An input is missing, unknown, or of the wrong dtype, shape or content.
+    """
+    wanted = {spec.name for spec in specs}
+    if wanted != inputs.keys():
+        raise InputError(
+            f"The inputs are called {', '.join(sorted(wanted))}, "
+            f"but {', '.join(sorted(inputs)) or 'nothing'} was given.",
+            "Name each input as the model does.",
+        )
+    for spec in specs:
+        _check_input(spec, inputs[spec.name])
+
+
+def _check_input(spec: TensorSpec, value: Any) -> None:
+    import numpy as np
+
+    if not isinstance(value, np.ndarray):
+        raise InputError(f"Input {spec} was given a {type(value).__name__}.", "Give a NumPy array.")
+    if value.dtype != np.dtype(spec.dtype):  # a foreign byte order differs too
+        raise InputError(
+            f"Input {spec} was given {value.dtype.str} ({value.dtype}).",
+            f"Convert it with `.astype('{spec.dtype}')`.",
+        )
+    fits = len(value.shape) == len(spec.shape) and all(
+        isinstance(want, str) or want == have
+        for want, have in zip(spec.shape, value.shape, strict=True)
+    )
+    if not fits or 0 in value.shape:
+        raise InputError(f"Input {spec} was given the shape {list(value.shape)}.", "Reshape it.")
+    if value.dtype.kind == "f" and not np.isfinite(value).all():
+        raise InputError(f"Input {spec} holds NaN or infinity.", "Check where it comes from.")

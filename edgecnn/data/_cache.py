@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecnn.data._storage import cache_folder, read_array
+from edgecnn.data._storage import read_array
+from edgecnn.disk import cache_folder
 
 Arrays = Mapping[str, NDArray[Any]]
 _KEY = "cache_key"

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecnn.disk import cache_folder
 from edgecnn.errors import DataError
 from edgecnn.machine import this_machine
 from edgecnn.spec import InputContract
@@ -26,13 +27,6 @@ from edgecnn.spec import InputContract
 LARGE = 1 << 30  # bytes; what is less has room in any workshop's memory
 _CHUNK = 16  # images that are copied at once
 _LOCAL_HEADER = struct.Struct("<26x2H")  # of a zip member; the lengths of its name and extra field
-
-
-def cache_folder() -> Path:
-    """Give the user's cache folder for edgecnn: in $XDG_CACHE_HOME, or in ~/.cache."""
-    configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # The XDG specification says that a path which is not absolute is to be ignored.
-    return (configured if configured.is_absolute() else Path.home() / ".cache") / "edgecnn"
 
 
 def is_large(size: int) -> bool:

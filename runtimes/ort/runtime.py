@@ -5,6 +5,7 @@ Options:
         to 2.5 times slower, because the blocked layout of convolutions is missing.
     spinning: `on` (default) or `off`: whether idle threads wait by spinning.
     tf32: `off` (default) or `on`: whether CUDA may round float32 to 10 bits of mantissa.
+    profiling: `off` (default) or `on`: whether the session times each of its operators.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.errors import InputError, ModelError, RuntimeCrashed, UnavailableError
-from edgecnn.runtime import Options, TensorSpec, Variant, gpu, normalise_provider
+from edgecnn.runtime import OperatorRun, Options, TensorSpec, Variant, gpu, normalise_provider
 
+from .dtypes import spec
 from .needs import GPU_PROVIDERS
+from .profiling import Recording
 from .wheels import SILENT, availability, engine, provider_libraries, providers
 
 if TYPE_CHECKING:
@@ -43,24 +46,21 @@ _CHOICES = {
     "optimization": tuple(_LEVELS),
     "spinning": ("on", "off"),
     "tf32": ("off", "on"),
-}
-_DTYPES = {
-    "float": "float32",
-    "double": "float64",
-    **{name: name for name in ("float16", "bool", "int8", "int16", "int32", "int64")},
-    **{name: name for name in ("uint8", "uint16", "uint32", "uint64")},
+    "profiling": ("off", "on"),
 }
 
 
 class OrtSession:
     """A session of ONNX Runtime."""
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: Any, recording: Recording | None = None) -> None:
         self._session = session
+        self._recording = recording
+        self._fed: dict[str, TensorSpec] = {}
         self.provider = normalise_provider(session.get_providers()[0])
-        self.inputs = tuple(map(_spec, session.get_inputs()))
-        self.outputs = tuple(map(_spec, session.get_outputs()))
-        self._names = [spec.name for spec in self.outputs]
+        self.inputs = tuple(map(spec, session.get_inputs()))
+        self.outputs = tuple(map(spec, session.get_outputs()))
+        self._names = [output.name for output in self.outputs]
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
         """Compute the outputs, by name."""
@@ -76,11 +76,22 @@ class OrtSession:
 
         # Otherwise the engine would copy what is not laid out in rows, in each call.
         feed = {name: np.require(value, requirements="C") for name, value in inputs.items()}
+        self._fed = {name: TensorSpec(name, x.dtype.name, x.shape) for name, x in feed.items()}
         return partial(self._session.run, self._names, feed)
+
+    def profile(self) -> tuple[OperatorRun, ...]:
+        """Give the operators and their times, in whole microseconds, of all runs so far; once."""
+        if self._recording is None:
+            raise InputError(
+                "This session keeps no profile.", "Open it with the option `profiling` set to `on`."
+            )
+        return self._recording.read(self._session, self._fed)
 
     def close(self) -> None:
         """Free the engine's session."""
         self._session = None
+        if self._recording:
+            self._recording.close()
 
 
 def open_session(variant: Variant, *, provider: str, threads: int, options: Options) -> OrtSession:
@@ -97,16 +108,30 @@ def open_session(variant: Variant, *, provider: str, threads: int, options: Opti
     name = providers(module)[provider]
     if provider in GPU_PROVIDERS:
         _load(provider_libraries(module, provider))
+    settings = _settings(module, chosen, provider, threads)
+    recording = _recording(settings, provider) if chosen["profiling"] == "on" else None
     try:
         session = module.InferenceSession(
             variant.files[0],
-            _settings(module, chosen, provider, threads),
+            settings,
             [(name, _provider_options(provider, chosen))],
             enable_fallback=0,
         )
     except Exception as error:
+        if recording:
+            recording.close()
         raise _refusal(error, variant, provider) from error
-    return OrtSession(session)
+    return OrtSession(session, recording)
+
+
+def _recording(settings: Any, provider: str) -> Recording:
+    if provider != "cpu":
+        raise UnavailableError(
+            f"On '{provider}' ONNX Runtime's profile times how long operators take to be started, "
+            "not to compute.",
+            "Profile with `--provider cpu`.",
+        )
+    return Recording(settings)
 
 
 def _load(names: list[str]) -> None:
@@ -173,15 +198,3 @@ def _refusal(error: Exception, variant: Variant, provider: str) -> Exception:
 def _sentence(error: Exception) -> str:
     text = str(error).partition("\n")[0].rpartition(" : ")[2].rpartition("failed:")[2].strip()
     return text if text.endswith(".") else f"{text}."
-
-
-def _spec(value: Any) -> TensorSpec:
-    element = value.type.removeprefix("tensor(").removesuffix(")")
-    if element not in _DTYPES:
-        raise ModelError(
-            f"'{value.name}' is a {value.type}, which NumPy has no word for.",
-            "Give the model inputs and outputs of plain numbers.",
-        )
-    # None where the file says nothing, -1 where it says so (PaddlePaddle).
-    shape = tuple("?" if size in (None, -1) else size for size in value.shape)
-    return TensorSpec(value.name, _DTYPES[element], shape)

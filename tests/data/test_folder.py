@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from edgecnn.data import Dataset, load_dataset
-from edgecnn.data._storage import cache_folder
+from edgecnn.disk import cache_folder
 from edgecnn.errors import DataError
 from edgecnn.spec import InputContract
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from edgecnn.data import Split, load_dataset, sample
-from edgecnn.data._storage import cache_folder
+from edgecnn.disk import cache_folder
 from edgecnn.errors import DataError
 from edgecnn.spec import InputContract
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from edgecnn.data import Dataset, load_dataset
 from edgecnn.data import _storage as storage
+from edgecnn.disk import cache_folder
 from edgecnn.errors import DataError
 from edgecnn.spec import InputContract
 
@@ -58,7 +59,7 @@ def test_images_in_a_mapped_file_are_the_same(
 ) -> None:
     root = fill(tmp_path / "pets", parts)
     (root / parts[0] / "cat" / "broken.png").write_bytes(b"\x89PNG")
-    cache = storage.cache_folder()
+    cache = cache_folder()
     found: list[Dataset] = []
     told: list[str] = []
 
@@ -100,7 +101,7 @@ def test_a_damaged_cache_file_is_made_anew(map_from: MapFrom, tmp_path: Path) ->
     root = fill(tmp_path / "pets", ("",))
     map_from(100)
     before = digests(load_dataset(root, SMALL))
-    (path,) = storage.cache_folder().iterdir()
+    (path,) = cache_folder().iterdir()
     content = bytearray(path.read_bytes())
     content[2000] ^= 4
     path.write_bytes(content)

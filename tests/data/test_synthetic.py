@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgecnn.data import Dataset, load_dataset, synthetic
-from edgecnn.data._storage import cache_folder
+from edgecnn.disk import cache_folder
 from edgecnn.spec import InputContract
 
 RGB = InputContract(32, 32)
