@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -87,6 +88,8 @@ class ParityReport:
         verdict: The worst of the comparisons' verdicts, with its reasons.
         notes: What should be known of the comparison, in whole sentences.
     """
+
+    KIND: ClassVar[str] = "parity"
 
     inputs: str
     seed: int | None

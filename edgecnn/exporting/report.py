@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from edgecnn.quantization import QuantizeReport
 from edgecnn.spec import Layout
@@ -63,6 +63,8 @@ class ExportReport:
         stale: Variants that must be made anew because this one changed.
         int8: What quantizing it found; None if it was not quantized.
     """
+
+    KIND: ClassVar[str] = "export"
 
     bundle: str
     variant: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from edgecnn.bundle import ModelRef
 from edgecnn.importing.detection import Detection
@@ -61,6 +62,8 @@ class ImportReport:
         proof: That the bundle's variant answers as the original file; None for a PyTorch net, whose
             files `edgecnn export` proves.
     """
+
+    KIND: ClassVar[str] = "import"
 
     bundle: str
     source: str

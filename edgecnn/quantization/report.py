@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from edgecnn.agreement import Agreement
 from edgecnn.benchmark import LatencyComparison
@@ -58,6 +59,8 @@ class QuantizeReport:
         gate: Whether the loss is within that; None if it was not named.
         verdict: Whether int8 is worth having.
     """
+
+    KIND: ClassVar[str] = "quantize"
 
     bundle: str
     file: str

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 from edgecnn.bundle import Bundle
 from edgecnn.errors import InputError
-from edgecnn.records import from_builtins
-from edgecnn.reports import Report, read_report
-
-Body = TypeVar("Body")
+from edgecnn.reports import Body, Report, read_body, read_report
 
 
 @dataclass(frozen=True)
@@ -84,10 +81,10 @@ class Material:
 
     def _read(self, kind: type[Body]) -> Iterator[Kept[Body]]:
         for path, report in self._found:
-            if report.kind != _name(kind):
+            if report.kind != kind.KIND:
                 continue
             try:
-                body = from_builtins(kind, report.body, where=str(path))
+                body = read_body(report, kind, where=str(path))
             except InputError as error:
                 self.broken.append(_broken(path, error))
             else:
@@ -108,10 +105,6 @@ def collect(bundle: Bundle) -> Material:
 
 def _broken(path: Path, error: InputError) -> Broken:
     return Broken(path.name, error.problem.removeprefix(str(path)).strip())
-
-
-def _name(kind: type[Any]) -> str:
-    return kind.__name__.removesuffix("Report").lower()
 
 
 def _outdated(report: Report, bundle: Bundle) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from edgecnn.bundle import ModelRef
 from edgecnn.recipe import TrainingPlan
@@ -127,6 +127,8 @@ class TrainReport:
             only, if it was resumed.
         resumed_after: Epochs that an interrupted run had done before.
     """
+
+    KIND: ClassVar[str] = "train"
 
     bundle: str
     recipe: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from edgecnn.agreement import Comparison
 from edgecnn.errors import (
@@ -105,6 +105,8 @@ class VerifyReport:
         measured: SHA-256 of every file that was read, by name.
         verdict: `pass`, `fail` or `inconclusive`, with its reasons.
     """
+
+    KIND: ClassVar[str] = "verify"
 
     bundle: str
     digest: str
