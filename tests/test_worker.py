@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,52 @@ def test_checked_and_bare_calls_are_timed_in_turn(worker: Worker) -> None:
     worker.feed([BATCH])
     checked, bare = worker.run_checked(20)
     assert len(checked) == len(bare) == 20
+
+
+@pytest.fixture
+def tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Give a module of tasks that a worker can import too."""
+    (tmp_path / "some_tasks.py").write_text(
+        "import os, time\n"
+        "def name(held): return held.variant.name, len(held.batches), os.getpid()\n"
+        "def call(held): return next(held.calls)()\n"
+        "def sleep(held, seconds): time.sleep(seconds); return seconds\n"
+        "def fail(held): return held.nothing\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield importlib.import_module("some_tasks")
+    del sys.modules["some_tasks"]
+
+
+def test_a_task_is_carried_out_there(tasks: Any, worker: Worker) -> None:
+    worker.open(NET, runtime=TROUBLED)
+    worker.feed([BATCH, BATCH])
+    assert worker.carry_out(tasks.name) == ("net", 2, worker.pid)
+    assert worker.carry_out(tasks.call)["sum"].tolist() == [8 * 8 * 3]
+
+
+def test_a_task_goes_on_while_another_is_begun(tasks: Any) -> None:
+    with Worker() as one, Worker() as other:
+        for each in (one, other):
+            each.open(NET, runtime=TROUBLED)
+        one.begin(partial(tasks.sleep, seconds=0.3))
+        assert other.carry_out(tasks.name)[2] == other.pid
+        assert one.result(0.3) == 0.3
+
+
+def test_what_fails_in_a_task_is_an_error_here(tasks: Any, worker: Worker) -> None:
+    worker.open(NET, runtime=TROUBLED)
+    with pytest.raises(RuntimeCrashed, match="AttributeError"):
+        worker.carry_out(tasks.fail)
+    assert worker.carry_out(tasks.name)[0] == "net"
+
+
+def test_closing_does_not_wait_for_a_task(tasks: Any) -> None:
+    worker = Worker()
+    worker.open(NET, runtime=TROUBLED)
+    worker.begin(partial(tasks.sleep, seconds=600))
+    worker.close()
+    assert _within(5, lambda: not _lives(worker.pid))
 
 
 @pytest.mark.parametrize("when", ["open", "run"])

@@ -11,5 +11,15 @@ between them; `session` makes a worker look like any other session.
 from edgecnn.worker.handle import LIMIT_SECONDS, Worker
 from edgecnn.worker.messages import Opened, Timed, Usage
 from edgecnn.worker.session import open_in_worker
+from edgecnn.worker.tasks import Prepared, Task
 
-__all__ = ["LIMIT_SECONDS", "Opened", "Timed", "Usage", "Worker", "open_in_worker"]
+__all__ = [
+    "LIMIT_SECONDS",
+    "Opened",
+    "Prepared",
+    "Task",
+    "Timed",
+    "Usage",
+    "Worker",
+    "open_in_worker",
+]

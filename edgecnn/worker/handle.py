@@ -16,6 +16,7 @@ from edgecnn.closing import Closing
 from edgecnn.errors import RuntimeCrashed
 from edgecnn.runtime import OTHER_ENGINE, Options, Variant
 from edgecnn.worker.messages import Failure, Opened, Timed, Usage
+from edgecnn.worker.tasks import Found, Task
 
 if TYPE_CHECKING:
     from edgecnn.runtime import Arrays
@@ -42,6 +43,7 @@ class Worker(Closing):
         self._limit = limit
         self._memory_limit = memory_limit
         self._subject = "The worker"
+        self._begun = False
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 -- _end() closes it
         began = time.perf_counter()
         self._pipe, theirs = Pipe()
@@ -123,6 +125,29 @@ class Worker(Closing):
         times: tuple[list[int], list[int]] = self._ask("run_checked", calls=calls)
         return times
 
+    def carry_out(self, task: Task[Found], seconds: float = 0.0) -> Found:
+        """Have a task done there with the session; `begin` and `result` in one.
+
+        Args:
+            task: A function at the head of a module, or a `functools.partial` of one.
+            seconds: How long it takes; the worker's limit comes on top.
+        """
+        self.begin(task)
+        found: Found = self.result(seconds)
+        return found
+
+    def begin(self, task: Task[Any]) -> None:
+        """Have a task begun there, and go on here; `result` is what has to be asked next."""
+        self._send("carry_out", task=task)
+        self._begun = True
+
+    def result(self, seconds: float = 0.0) -> Any:
+        """Wait for the task that was begun, and give what it gives back."""
+        try:
+            return self._receive(self._limit + seconds)
+        finally:
+            self._begun = False
+
     def outputs(self, inputs: Arrays) -> dict[str, Any]:
         """Compute the outputs for some inputs, by name."""
         outputs: dict[str, Any] = self._ask("outputs", inputs=dict(inputs))
@@ -135,17 +160,28 @@ class Worker(Closing):
 
     def close(self) -> None:
         """End the process."""
-        if not self._pipe.closed:
+        if not self._pipe.closed and not self._begun:
             with suppress(RuntimeCrashed):
                 self._ask("close", 5.0)
         self._end()
 
     def _ask(self, request: str, limit: float | None = None, **arguments: Any) -> Any:
+        self._send(request, **arguments)
+        return self._receive(self._limit if limit is None else limit)
+
+    def _send(self, request: str, **arguments: Any) -> None:
         if self._pipe.closed:
             raise RuntimeCrashed(f"{self._subject} has ended already.", "Open another worker.")
-        limit = self._limit if limit is None else limit
         try:
             self._pipe.send((request, arguments))
+        except (EOFError, OSError):
+            raise self._crashed() from None
+        except BaseException:
+            self._end()  # half a request may have gone
+            raise
+
+    def _receive(self, limit: float) -> Any:
+        try:
             answered = self._pipe.poll(limit)
             answer = self._pipe.recv() if answered else None
         except (EOFError, OSError):

@@ -19,6 +19,7 @@ from edgecnn import errors
 from edgecnn.errors import EdgeCNNError, UnavailableError
 from edgecnn.runtime import OTHER_ENGINE, CheckedSession, Variant, check_available, open_on
 from edgecnn.worker.messages import Failure, Opened, Timed, Usage
+from edgecnn.worker.tasks import Prepared, Task
 
 if TYPE_CHECKING:
     from edgecnn.runtime import Arrays
@@ -53,6 +54,7 @@ class _Held:
 
     def __init__(self) -> None:
         self._session: CheckedSession | None = None
+        self._variant: Variant | None = None
         self._batches: list[Arrays] = []
         self._calls: Iterator[Callable[[], object]] = iter(())
 
@@ -75,7 +77,7 @@ class _Held:
             _limit_memory(memory_limit)
         session = open_on(target, variant, **how)
         loaded = time.perf_counter()
-        self._session = session
+        self._session, self._variant = session, variant
         return Opened(
             runtime=session.runtime,
             provider=session.provider,
@@ -106,6 +108,10 @@ class _Held:
         bare = cycle([session.prepare(batch)])
         pairs = [(time_calls(checked, 0, 1)[0], time_calls(bare, 0, 1)[0]) for _ in range(calls)]
         return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+    def carry_out(self, *, task: Task[Any]) -> Any:
+        assert self._variant is not None, "open comes first"
+        return task(Prepared(self._opened(), self._variant, self._batches, self._calls))
 
     def outputs(self, *, inputs: Arrays) -> Mapping[str, Any]:
         return self._opened().run(inputs)
