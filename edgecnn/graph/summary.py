@@ -180,6 +180,16 @@ def summarise(content: bytes, *, where: str, inputs: Sequence[TensorSpec] = ()) 
     )
 
 
+def computing(model: ModelProto, where: str) -> list[NodeProto]:
+    """Give the nodes that compute something from the input, in order: the layers and quantizers.
+
+    Raises:
+        ModelError: Its nodes are not in the order they run.
+    """
+    constants = _constants(model, where)
+    return [node for node in model.graph.node if not _is_constant(node, constants)]
+
+
 def _constants(model: ModelProto, where: str) -> dict[str, frozenset[str]]:
     known = {value.name for value in real_inputs(model.graph)}
     found = {weight.name: frozenset([weight.name]) for weight in model.graph.initializer}
