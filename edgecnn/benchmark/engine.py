@@ -13,12 +13,21 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
+from edgecnn.benchmark.estimate import contrast, ratio_interval
 from edgecnn.benchmark.plan import Plan
-from edgecnn.benchmark.samples import Block, Checks, Failure, Samples, SessionRecord, Warmup
+from edgecnn.benchmark.samples import (
+    Block,
+    Checks,
+    Failure,
+    Leg,
+    Samples,
+    SessionRecord,
+    Warmup,
+)
 from edgecnn.errors import RuntimeCrashed
 from edgecnn.runtime import Options
 from edgecnn.spec import Variant
-from edgecnn.worker import Opened, Timed, Worker
+from edgecnn.worker import Opened, Worker
 
 Batches = Sequence[Mapping[str, Any]]
 Progress = Callable[[str, float], None]
@@ -32,23 +41,8 @@ _FEWEST_CHECKS, _MOST_CHECKS = 5, 300
 
 
 @dataclass(frozen=True)
-class Subject:
-    """One thing to measure.
-
-    Attributes:
-        variant: A located variant.
-        batches: Makes the inputs that its calls take in turn, once it is known what goes in.
-        memory_limit: Bytes that its session may take beyond the engine; None for any.
-    """
-
-    variant: Variant
-    batches: Callable[[Opened], Batches]
-    memory_limit: int | None = None
-
-
-@dataclass(frozen=True)
 class Place:
-    """Where everything is measured; the arguments of `runtime.open_session`."""
+    """Where something is measured; the arguments of `runtime.open_session`."""
 
     runtime: str = "ort"
     provider: str | None = None
@@ -56,16 +50,34 @@ class Place:
     options: Options | None = None
 
 
+@dataclass(frozen=True)
+class Subject:
+    """One thing to measure.
+
+    Attributes:
+        name: What it is called in this run; no two have the same name.
+        variant: A located variant.
+        batches: Makes the inputs that its calls take in turn, once it is known what goes in.
+        place: Where it is measured.
+        memory_limit: Bytes that its session may take beyond the engine; None for any.
+    """
+
+    name: str
+    variant: Variant
+    batches: Callable[[Opened], Batches]
+    place: Place
+    memory_limit: int | None = None
+
+
 @dataclass
 class _Lane:
     subject: Subject
-    repeat: bool
     worker: Worker
-    record: int = -1
+    session: int = -1
 
     @property
     def name(self) -> str:
-        return self.subject.variant.name
+        return self.subject.name
 
 
 class Run:
@@ -74,7 +86,6 @@ class Run:
     Args:
         subjects: What to measure, the one to compare with first.
         plan: How much.
-        place: Where.
         keep: Called after each stage, once a session was opened.
         progress: Called with a line of text and the share (0 to 1) that is done.
     """
@@ -83,16 +94,15 @@ class Run:
         self,
         subjects: Sequence[Subject],
         plan: Plan,
-        place: Place,
         keep: Callable[[], None],
         progress: Progress,
     ) -> None:
         self._subjects = subjects
         self._plan = plan
-        self._place = place
         self._keep = keep
         self._progress = progress
-        self.opened: Opened | None = None
+        self._began = time.perf_counter()
+        self.opened: dict[str, Opened] = {}
         self._sessions: list[SessionRecord] = []
         self._blocks: list[Block] = []
         self._checks: list[Checks] = []
@@ -117,7 +127,7 @@ class Run:
             EdgeCNNError: A variant cannot be opened; a crash or a hang is only recorded.
         """
         for replicate in range(self._plan.replicates):
-            if replicate >= 2 and self._spent > (self._plan.duration_seconds or math.inf):
+            if self._over(replicate):
                 return
             with ExitStack() as stack:
                 lanes = self._open_all(replicate, stack)
@@ -129,24 +139,31 @@ class Run:
                     self._finish(lane)
             self._keep()
 
+    def _over(self, replicates: int) -> bool:
+        if self._plan.budget_seconds is not None and replicates:
+            # The next one takes about as long as the ones before it did.
+            return self._elapsed() * (replicates + 1) / replicates > self._plan.budget_seconds
+        return replicates >= 2 and self._spent > (self._plan.duration_seconds or math.inf)
+
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self._began
+
     def _open_all(self, replicate: int, stack: ExitStack) -> list[_Lane]:
-        wanted = [(subject, False) for subject in self._subjects]
-        wanted.insert(1, (self._subjects[0], True))
         lanes = []
-        for subject, repeat in wanted:
-            name = subject.variant.name
-            if name in self._failures:
+        # There and back, so that the two sessions of each were opened equally long ago on average.
+        for subject in (*self._subjects, *reversed(self._subjects)):
+            if subject.name in self._failures:
                 continue
-            self._say(f"opening {name}", replicate)
-            with self._recording_crash(name):
+            self._say(f"opening {subject.name}", replicate)
+            with self._recording_crash(subject.name):
                 worker = Worker(memory_limit=subject.memory_limit)
-                lane = _Lane(subject, repeat, stack.enter_context(worker))
+                lane = _Lane(subject, stack.enter_context(worker))
                 self._open(lane, replicate)
                 lanes.append(lane)
         return [lane for lane in lanes if lane.name not in self._failures]
 
     def _open(self, lane: _Lane, replicate: int) -> None:
-        place, worker = self._place, lane.worker
+        place, worker = lane.subject.place, lane.worker
         opened = worker.open(
             lane.subject.variant,
             runtime=place.runtime,
@@ -154,17 +171,16 @@ class Run:
             threads=place.threads,
             options=place.options,
         )
-        self.opened = opened
+        self.opened[lane.name] = opened
         worker.feed(lane.subject.batches(opened))
         first = worker.run(1).times_ns[0] / 1e9
         warmup, about = warm_up(worker, self._plan.warmup_runs)
         self._latest[lane.name] = about
         self._say_latest(replicate, 0.0)
-        lane.record = len(self._sessions)
+        lane.session = len(self._sessions)
         self._sessions.append(
             SessionRecord(
                 variant=lane.name,
-                repeat=lane.repeat,
                 replicate=replicate,
                 start_seconds=worker.start_seconds,
                 import_seconds=opened.import_seconds,
@@ -175,16 +191,12 @@ class Run:
         )
 
     def _take_turns(self, replicate: int, lanes: list[_Lane]) -> None:
-        # If the first variant has failed, the others still take their turns, uncompared.
-        first = next((lane for lane in lanes if lane.name == self._subjects[0].variant.name), None)
-        others = [lane for lane in lanes if lane is not first]
         began, rounds, share = time.perf_counter(), 0, 0.0
         while rounds == 0 or share < 1:
-            for other in others:
-                self._blocks.append(self._block(replicate, first, other))
-                self._say_latest(replicate, share)
+            self._blocks.append(self._block(replicate, rounds, lanes))
             rounds += 1
             share = self._done(rounds, time.perf_counter() - began)
+            self._say_latest(replicate, share)
             self._keep()
         self._spent += time.perf_counter() - began
 
@@ -195,40 +207,39 @@ class Run:
         share = (spent + spent / rounds / 2) / self._plan.slot_seconds
         return share if rounds > 1 or spent > self._plan.slot_seconds else min(share, 0.5)
 
-    def _block(self, replicate: int, first: _Lane | None, other: _Lane) -> Block:
-        first_ns: list[list[int]] = []
-        second_ns: list[list[int]] = []
-        turns = ((first, first_ns), (other, second_ns), (other, second_ns), (first, first_ns))
-        idle = True
-        for lane, legs in turns:
-            if lane is None or lane.name in self._failures:
-                continue
-            with self._recording_crash(lane.name):
-                timed = self._turn(lane)
-                legs.append(timed.times_ns)
-                idle = idle and timed.idle
-        return Block(
-            replicate=replicate,
-            first=self._subjects[0].variant.name,
-            second=other.name,
-            first_ns=tuple(first_ns),
-            second_ns=tuple(second_ns),
-            idle=idle,
-        )
+    def _block(self, replicate: int, number: int, lanes: list[_Lane]) -> Block:
+        # Each lane is first once, and so meets every place and every predecessor.
+        start = number % len(lanes)
+        there = [*lanes[start:], *lanes[:start]]
+        legs = []
+        for lane in (*there, *reversed(there)):
+            if lane.name not in self._failures:
+                with self._recording_crash(lane.name):
+                    legs.append(self._leg(lane))
+        return Block(replicate, tuple(legs))
 
-    def _turn(self, lane: _Lane) -> Timed:
-        leg = self._plan.leg
-        timed = lane.worker.run_for(leg.seconds, at_least=leg.calls, lead_seconds=leg.lead_seconds)
+    def _leg(self, lane: _Lane) -> Leg:
+        turn, began = self._plan.leg, self._elapsed()
+        timed = lane.worker.run_for(
+            turn.seconds, at_least=turn.calls, lead_seconds=turn.lead_seconds
+        )
         self._latest[lane.name] = median(timed.times_ns) / 1e9
-        return timed
+        return Leg(
+            session=lane.session,
+            at_seconds=began,
+            times_ns=timed.times_ns,
+            cpu_ns=timed.cpu_ns,
+            settle_cpu_ns=timed.settle_cpu_ns,
+            idle=timed.idle,
+        )
 
     def _finish(self, lane: _Lane) -> None:
         if lane.name in self._failures:
             return
         with self._recording_crash(lane.name):
             usage = lane.worker.usage()
-            self._sessions[lane.record] = replace(
-                self._sessions[lane.record],
+            self._sessions[lane.session] = replace(
+                self._sessions[lane.session],
                 resident_bytes=usage.resident_bytes,
                 peak_bytes=usage.peak_bytes,
                 cpu_seconds=usage.cpu_seconds,
@@ -246,10 +257,18 @@ class Run:
             self._failures[name] = Failure(name, crash.problem, crash.remedy)
 
     def _say(self, text: str, replicate: int, share: float = 0.0) -> None:
-        self._progress(text, (replicate + min(1.0, share)) / self._plan.replicates)
+        done = (replicate + min(1.0, share)) / self._plan.replicates
+        if self._plan.budget_seconds is not None:
+            done = min(1.0, self._elapsed() / self._plan.budget_seconds)
+        self._progress(text, done)
 
     def _say_latest(self, replicate: int, share: float) -> None:
-        texts = (f"{name} {seconds * 1e6:,.1f} µs" for name, seconds in self._latest.items())
+        texts = [f"{name} {seconds * 1e6:,.1f} µs" for name, seconds in self._latest.items()]
+        if len(self._subjects) == 2 and self._blocks:
+            found = contrast(self.samples, self._subjects[0].name, self._subjects[1].name)
+            if found.ratios:
+                ratio = ratio_interval(found)
+                texts.append(f"ratio {ratio.estimate:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]")
         self._say(", ".join(texts), replicate, share)
 
 

@@ -22,19 +22,19 @@ class Job:
     """Something to measure.
 
     Attributes:
-        subjects: What takes turns, the one to compare with first.
+        subjects: What takes turns.
+        pairs: The names of those that are compared, the one to compare with first.
         images: What goes in, for the report.
         batch_size: Images in one call.
-        place: Where.
         plan: How much.
         measured: SHA-256 of every file, by name; empty if nobody asks.
         inputs: Of plain files, what they are run on, in two words.
     """
 
     subjects: tuple[Subject, ...]
+    pairs: tuple[tuple[str, str], ...]
     images: str
     batch_size: int
-    place: Place
     plan: Plan
     measured: dict[str, str] = field(default_factory=dict)
     inputs: str = ""
@@ -66,8 +66,10 @@ def image_job(
     def feeder(variant: Variant, opened: Opened) -> Batches:
         return make_batches(contract, variant, opened, images.pixels, batch_size)
 
-    subjects = tuple(Subject(variant, partial(feeder, variant)) for variant in variants)
-    return Job(subjects, describe(images, batch_size), batch_size, place, plan)
+    subjects = tuple(
+        Subject(variant.name, variant, partial(feeder, variant), place) for variant in variants
+    )
+    return Job(subjects, first_with_each(subjects), describe(images, batch_size), batch_size, plan)
 
 
 def files_job(
@@ -85,7 +87,8 @@ def files_job(
         batch_of(file, own, size)
         runs, text = batches(file, own, size, files[0] if request.file else file)
         give = partial(_as_they_are, runs)
-        subjects.append(Subject(file.variant, give, file.memory_for(size, place.provider)))
+        limit = file.memory_for(size, place.provider)
+        subjects.append(Subject(file.variant.name, file.variant, give, place, limit))
         texts.append(text)
     if len(set(texts)) > 1:
         texts = [f"{file}: {text}" for file, text in zip(files, texts, strict=True)]
@@ -94,7 +97,21 @@ def files_job(
         kind = NO_INPUTS
     images = "; ".join(dict.fromkeys(texts))
     measured = {name: digest for file in files for name, digest in file.measured.items()}
-    return Job(tuple(subjects), images, size, place, plan, measured, kind)
+    return Job(
+        tuple(subjects),
+        first_with_each(subjects),
+        images,
+        size,
+        plan,
+        measured=measured,
+        inputs=kind,
+    )
+
+
+def first_with_each(subjects: Sequence[Subject]) -> tuple[tuple[str, str], ...]:
+    """Pair the first with each other one."""
+    first, *others = subjects
+    return tuple((first.name, other.name) for other in others)
 
 
 def _as_they_are(runs: Batches, opened: Opened) -> Batches:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from edgecnn.benchmark.engine import Place, Progress, Run
+from edgecnn.benchmark.engine import Place, Progress, Run, Subject
 from edgecnn.benchmark.estimate import LatencyComparison
 from edgecnn.benchmark.inputs import Images
 from edgecnn.benchmark.jobs import Job, bundle_job, files_job, image_job
@@ -22,6 +22,7 @@ from edgecnn.records import to_builtins
 from edgecnn.reports import Report, make_report
 from edgecnn.runtime import Options, check_available
 from edgecnn.spec import InputContract, Variant
+from edgecnn.worker import Opened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +57,7 @@ def bench(
     duration: float | None = None,
     iterations: int | None = None,
     warmup: int | None = None,
+    budget: float | None = None,
     cold_start: bool = True,
     keep: Callable[[Report], None] | None = None,
     progress: Progress | None = None,
@@ -78,6 +80,8 @@ def bench(
         duration: Seconds of measuring in all, openings and warm-ups not counted; 6 by default.
         iterations: Timed calls of each variant, at least, in place of a duration.
         warmup: Runs of each session before measuring; by default until the times are steady.
+        budget: Seconds that everything may take together, in place of a duration. At least one
+            replicate is measured, however long it takes.
         cold_start: Report how long a fresh process takes until its first answer.
         keep: Called with the report after each stage, so that a crash need lose nothing.
         progress: Called with a line of text and the share (0 to 1) that is done.
@@ -91,7 +95,7 @@ def bench(
         Interrupted: Ctrl-C; it holds what was measured until then. If that is nothing, it is a
             plain KeyboardInterrupt.
     """
-    plan = replace(make_plan(duration, iterations, warmup), cold_start=cold_start)
+    plan = replace(make_plan(duration, iterations, warmup, budget), cold_start=cold_start)
     target = check_available(runtime, provider)
     place = Place(runtime, target.provider, threads, options)
     request = Request(None if inputs is None else Path(inputs), input_shapes or {})
@@ -164,7 +168,7 @@ def _measure(job: Job, save: Callable[[BenchReport], None], progress: Progress) 
             save(_report(job, run, interrupted=True))
             saved = time.perf_counter()
 
-    run, interrupted = Run(job.subjects, job.plan, job.place, keep, progress), False
+    run, interrupted = Run(job.subjects, job.plan, keep, progress), False
     try:
         run.go()
     except KeyboardInterrupt:
@@ -182,23 +186,25 @@ def _measure(job: Job, save: Callable[[BenchReport], None], progress: Progress) 
 
 
 def _report(job: Job, run: Run, *, interrupted: bool) -> BenchReport:
-    assert run.opened is not None, "a session was opened"
+    opened = next(iter(run.opened.values()))
     setup = Setup(
-        runtime=run.opened.runtime,
-        provider=run.opened.provider,
-        threads=run.opened.threads,
-        versions=run.opened.versions,
+        runtime=opened.runtime,
+        provider=opened.provider,
+        threads=opened.threads,
+        versions=opened.versions,
         batch_size=job.batch_size,
         images=job.images,
         inputs=job.inputs,
     )
-    measured = [
-        Measured(
-            variant.name, variant.precision, sum(Path(f).stat().st_size for f in variant.files)
-        )
-        for variant in (subject.variant for subject in job.subjects)
-    ]
-    return sum_up(run.samples, measured, setup, job.plan, interrupted=interrupted)
+    measured = [_measured(subject, run.opened.get(subject.name)) for subject in job.subjects]
+    return sum_up(run.samples, measured, job.pairs, setup, job.plan, interrupted=interrupted)
+
+
+def _measured(subject: Subject, opened: Opened | None) -> Measured:
+    size = sum(Path(file).stat().st_size for file in subject.variant.files)
+    place = f"{opened.runtime}/{opened.provider}" if opened else ""
+    threads = opened.threads if opened else 0
+    return Measured(subject.name, subject.variant.precision, size, place, threads)
 
 
 def _files(model: Bundle | Path | str | Sequence[Path | str]) -> Sequence[Path | str]:

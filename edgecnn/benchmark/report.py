@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean, median
+from typing import Any, ClassVar
 
 from edgecnn.benchmark.estimate import (
     FEWEST_BLOCKS,
     FEWEST_REPLICATES,
+    Contrast,
     LatencyComparison,
+    alone,
     compare,
-    log_ratio,
+    contrast,
     noise_floor,
+    session_interval,
 )
 from edgecnn.benchmark.plan import Plan
 from edgecnn.benchmark.samples import Samples, SessionRecord
+from edgecnn.benchmark.upgrade import from_version_1
 from edgecnn.spec import Precision
-from edgecnn.stats import percentile
+from edgecnn.stats import Interval, percentile
 
 LARGEST_FLOOR = 0.10
 
@@ -66,6 +71,13 @@ class VariantLatency:
         warmup_runs: Runs before measuring began; median over the sessions.
         cold_start: From nothing to the first answer.
         failure: Why it could not be measured to the end; empty if it could.
+        place: Runtime and provider, such as `ort/cpu`; empty if it was never opened.
+        threads: Threads within an operator.
+        intervals: 95 % intervals of `median`, `p90`, `p95` and `p99`, in seconds, over the
+            sessions: what another process would give. The estimate is the sessions' mean.
+        cpu_seconds: CPU time of a call, of all threads of the process.
+        spin_seconds: CPU time after the last call of a turn until all threads were idle; the
+            median of the turns.
     """
 
     variant: str
@@ -85,6 +97,11 @@ class VariantLatency:
     warmup_runs: int
     cold_start: ColdStart | None
     failure: str = ""
+    place: str = ""
+    threads: int = 0
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    cpu_seconds: float | None = None
+    spin_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -120,13 +137,16 @@ class BenchReport:
         plan: How much was to be measured.
         variants: A row for each variant, the one compared with first.
         comparisons: The first variant with each other one.
-        noise_floor: Largest false difference of the first variant from itself, as a share; None if
-            that was not measured.
+        noise_floor: The largest of the comparisons' noise floors, or of the variants against
+            themselves where none is compared, as a share; None if that was not measured.
         valid: The figures may be believed.
         reasons: Why not.
         interrupted: It was stopped before the plan was fulfilled.
         samples: Everything that was measured, raw.
     """
+
+    KIND: ClassVar[str] = "bench"
+    VERSION: ClassVar[int] = 2
 
     setup: Setup
     plan: Plan
@@ -138,6 +158,11 @@ class BenchReport:
     interrupted: bool
     samples: Samples
 
+    @staticmethod
+    def upgrade(body: dict[str, Any], version: int) -> dict[str, Any]:
+        """Read an older body as this version's."""
+        return from_version_1(body) if version == 1 else body
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -146,6 +171,8 @@ class Measured:
     name: str
     precision: Precision
     size_bytes: int
+    place: str = ""
+    threads: int = 0
 
 
 def latency(what: Measured, samples: Samples, batch_size: int) -> VariantLatency:
@@ -171,7 +198,28 @@ def latency(what: Measured, samples: Samples, batch_size: int) -> VariantLatency
         warmup_runs=_middle([record.warmup.runs for record in sessions]),
         cold_start=cold_start(sessions),
         failure=next((f.problem for f in samples.failures if f.variant == what.name), ""),
+        place=what.place,
+        threads=what.threads,
+        intervals=intervals(what.name, samples),
+        cpu_seconds=_cpu_seconds(what.name, samples),
+        spin_seconds=_spin_seconds(what.name, samples),
     )
+
+
+def intervals(name: str, samples: Samples) -> dict[str, Interval]:
+    """Give the intervals of a variant's median and percentiles over its sessions, in seconds.
+
+    A percentile is left out where a session alone has too few calls to support it.
+    """
+    sessions = [[time / 1e9 for time in own] for own in samples.by_session(name)]
+    shares = {"p90": 0.9, "p95": 0.95, "p99": 0.99}
+    figures = {"median": [median(own) for own in sessions]}
+    for key, share in shares.items():
+        found = [percentile(own, share) for own in sessions]
+        figures[key] = [value for value in found if value is not None]
+    whole = {key: own for key, own in figures.items() if len(own) == len(sessions)}
+    made = {key: session_interval(own) for key, own in whole.items()}
+    return {key: interval for key, interval in made.items() if interval is not None}
 
 
 def cold_start(sessions: Sequence[SessionRecord]) -> ColdStart | None:
@@ -193,49 +241,53 @@ def cold_start(sessions: Sequence[SessionRecord]) -> ColdStart | None:
     )
 
 
-def comparisons(samples: Samples, rows: Sequence[VariantLatency]) -> list[LatencyComparison]:
-    """Compare the first variant with each other one, where blocks were measured."""
-    first, *others = rows
-    null = self_ratios(samples, first.variant)
+def comparisons(
+    samples: Samples, rows: Sequence[VariantLatency], pairs: Sequence[tuple[str, str]]
+) -> list[LatencyComparison]:
+    """Compare each pair, where blocks were measured."""
+    medians = {row.variant: row.median_seconds for row in rows}
     found = []
-    for other in others:
-        blocks = samples.pairs(first.variant, other.variant)
-        if blocks and null and first.median_seconds and other.median_seconds:
-            medians = (first.median_seconds, other.median_seconds)
-            found.append(compare(first.variant, other.variant, medians, blocks, null))
+    for first, second in pairs:
+        blocks, both = contrast(samples, first, second), (medians[first], medians[second])
+        if blocks.ratios and both[0] and both[1]:
+            found.append(compare(first, second, (both[0], both[1]), blocks))
     return found
 
 
-def self_ratios(samples: Samples, first: str) -> list[list[float]]:
-    """Give the log ratios of the first variant with itself, by replicate."""
-    return [[log_ratio(block) for block in own] for own in samples.pairs(first, first)]
+def contrasts(
+    samples: Samples, names: Sequence[str], pairs: Sequence[tuple[str, str]]
+) -> list[Contrast]:
+    """Give what is compared: each pair, or each variant with itself where there is none."""
+    if pairs:
+        return [contrast(samples, *pair) for pair in pairs]
+    return [alone(samples, name) for name in names]
 
 
-def doubts(samples: Samples, first: str, *, interrupted: bool) -> list[str]:
+def doubts(samples: Samples, found: Sequence[Contrast], *, interrupted: bool) -> list[str]:
     """Say why the figures may not be believed; nothing if they may."""
-    null = self_ratios(samples, first)
-    pairs = {(block.first, block.second) for block in samples.blocks}
-    counts = [samples.pairs(*pair) for pair in sorted(pairs)]
-    found = ["it was interrupted"] if interrupted else []
-    found += [f"{failure.variant} failed" for failure in samples.failures]
-    if null and noise_floor(null) > LARGEST_FLOOR:
-        found.append(
-            f"the noise floor is {100 * noise_floor(null):.0f} %, above {100 * LARGEST_FLOOR:.0f} %"
+    floors = [noise_floor(one) for one in found if one.nulls]
+    reasons = ["it was interrupted"] if interrupted else []
+    reasons += [f"{failure.variant} failed" for failure in samples.failures]
+    if max(floors, default=0) > LARGEST_FLOOR:
+        reasons.append(
+            f"the noise floor is {100 * max(floors):.0f} %, above {100 * LARGEST_FLOOR:.0f} %"
         )
-    if min((sum(map(len, own)) for own in counts), default=0) < FEWEST_BLOCKS:
-        found.append(f"fewer than {FEWEST_BLOCKS} blocks of each comparison")
-    if min(map(len, counts), default=0) < FEWEST_REPLICATES:
-        found.append(f"fewer than {FEWEST_REPLICATES} replicates")
+    if min((one.blocks for one in found), default=0) < FEWEST_BLOCKS:
+        reasons.append(f"fewer than {FEWEST_BLOCKS} blocks of each comparison")
+    replicates = [len(one.ratios) or len(one.nulls) for one in found]
+    if min(replicates, default=0) < FEWEST_REPLICATES:
+        reasons.append(f"fewer than {FEWEST_REPLICATES} replicates")
     unsteady = {one.variant for one in samples.sessions if one.warmup.steady is False}
-    found += [f"{name} was not steady when measuring began" for name in sorted(unsteady)]
-    if not all(block.idle for block in samples.blocks):
-        found.append("a worker kept using the CPU after its turn")
-    return found
+    reasons += [f"{name} was not steady when measuring began" for name in sorted(unsteady)]
+    if not all(leg.idle for block in samples.blocks for leg in block.legs):
+        reasons.append("a worker kept using the CPU after its turn")
+    return reasons
 
 
 def sum_up(
     samples: Samples,
     measured: Sequence[Measured],
+    pairs: Sequence[tuple[str, str]],
     setup: Setup,
     plan: Plan,
     *,
@@ -245,19 +297,31 @@ def sum_up(
     rows = [latency(what, samples, setup.batch_size) for what in measured]
     if not plan.cold_start:
         rows = [replace(row, cold_start=None) for row in rows]
-    null = self_ratios(samples, measured[0].name)
-    reasons = doubts(samples, measured[0].name, interrupted=interrupted)
+    found = contrasts(samples, [what.name for what in measured], pairs)
+    floors = [noise_floor(one) for one in found if one.nulls]
+    reasons = doubts(samples, found, interrupted=interrupted)
     return BenchReport(
         setup=setup,
         plan=plan,
         variants=tuple(rows),
-        comparisons=tuple(comparisons(samples, rows)),
-        noise_floor=noise_floor(null) if null else None,
+        comparisons=tuple(comparisons(samples, rows, pairs)),
+        noise_floor=max(floors, default=None),
         valid=not reasons,
         reasons=tuple(reasons),
         interrupted=interrupted,
         samples=samples,
     )
+
+
+def _cpu_seconds(name: str, samples: Samples) -> float | None:
+    legs = list(samples.legs(name))
+    calls = sum(len(leg.times_ns) for leg in legs)
+    return sum(leg.cpu_ns for leg in legs) / calls / 1e9 if calls else None
+
+
+def _spin_seconds(name: str, samples: Samples) -> float | None:
+    settled = [leg.settle_cpu_ns for leg in samples.legs(name)]
+    return median(settled) / 1e9 if settled else None
 
 
 def _checks_seconds(name: str, samples: Samples) -> float | None:

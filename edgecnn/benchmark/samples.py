@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import fmean, median
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,7 @@ class SessionRecord:
     """One fresh process with one session.
 
     Attributes:
-        variant: What it opened.
-        repeat: It is the second one of the first variant, for the noise floor.
+        variant: What it opened, by its name in this run.
         replicate: Counted from 0.
         start_seconds: Python and edgecnn up in a new process.
         import_seconds: The runtime's adapter and engine imported.
@@ -38,7 +39,6 @@ class SessionRecord:
     """
 
     variant: str
-    repeat: bool
     replicate: int
     start_seconds: float
     import_seconds: float
@@ -51,29 +51,48 @@ class SessionRecord:
 
 
 @dataclass(frozen=True)
+class Leg:
+    """One turn of one session.
+
+    Attributes:
+        session: Its place in `Samples.sessions`.
+        at_seconds: When it began, since the run did.
+        times_ns: Time of each call, in nanoseconds.
+        cpu_ns: CPU time of all the process's threads during these calls.
+        settle_cpu_ns: CPU time after the last call until the threads were idle, as they spin.
+        idle: Afterwards the worker stopped using the CPU.
+    """
+
+    session: int
+    at_seconds: float
+    times_ns: list[int]
+    cpu_ns: int
+    settle_cpu_ns: int
+    idle: bool
+
+
+@dataclass(frozen=True)
 class Block:
-    """Four turns of two workers: first, second, second, first.
+    """Turns of all sessions, there and back: first, second, …, second, first.
 
     Attributes:
         replicate: Counted from 0.
-        first: The first variant.
-        second: The variant compared with it; the same one where the noise floor is measured.
-        first_ns: Times of each call in each turn of the first, in nanoseconds.
-        second_ns: The same for the second.
-        idle: After each turn the worker stopped using the CPU.
+        legs: In the order in which they ran.
     """
 
     replicate: int
-    first: str
-    second: str
-    first_ns: tuple[list[int], ...]
-    second_ns: tuple[list[int], ...]
-    idle: bool
+    legs: tuple[Leg, ...]
 
-    @property
-    def complete(self) -> bool:
-        """All four turns were taken."""
-        return len(self.first_ns) == len(self.second_ns) == 2
+    def levels(self) -> dict[int, float]:
+        """Give the logarithm of each session's time for a call, where both its turns were taken.
+
+        A turn counts with the median of its calls; a drift that is steady over the block adds the
+        same to all.
+        """
+        turns: dict[int, list[float]] = {}
+        for leg in self.legs:
+            turns.setdefault(leg.session, []).append(math.log(median(leg.times_ns)))
+        return {session: fmean(logs) for session, logs in turns.items() if len(logs) == 2}
 
 
 @dataclass(frozen=True)
@@ -105,19 +124,32 @@ class Samples:
 
     def times_ns(self, variant: str) -> list[int]:
         """Give the times of all steady calls of a variant, in nanoseconds."""
-        return [time for leg in self._legs(variant) for time in leg]
+        return [time for leg in self.legs(variant) for time in leg.times_ns]
 
-    def _legs(self, variant: str) -> Iterator[list[int]]:
+    def legs(self, variant: str) -> Iterator[Leg]:
+        """Give all turns of a variant, in the order in which they ran."""
         for block in self.blocks:
-            if block.first == variant:
-                yield from block.first_ns
-            if block.second == variant:
-                yield from block.second_ns
+            for leg in block.legs:
+                if self.sessions[leg.session].variant == variant:
+                    yield leg
 
-    def pairs(self, first: str, second: str) -> list[list[Block]]:
-        """Give the complete blocks that compare two variants, by replicate."""
-        found: dict[int, list[Block]] = {}
-        for block in self.blocks:
-            if block.complete and (block.first, block.second) == (first, second):
-                found.setdefault(block.replicate, []).append(block)
+    def by_session(self, variant: str) -> list[list[int]]:
+        """Give the times of a variant's calls in each of its sessions, in nanoseconds."""
+        found: dict[int, list[int]] = {}
+        for leg in self.legs(variant):
+            found.setdefault(leg.session, []).extend(leg.times_ns)
         return list(found.values())
+
+    def levels(self, variant: str) -> list[list[list[float]]]:
+        """Give what `Block.levels` says of a variant's two sessions: by replicate and block.
+
+        Blocks in which one of the two is missing are left out; a replicate without blocks is empty.
+        """
+        found: list[list[list[float]]] = []
+        for block in self.blocks:
+            found += [[] for _ in range(block.replicate + 1 - len(found))]
+            levels = block.levels()
+            own = [levels[n] for n in sorted(levels) if self.sessions[n].variant == variant]
+            if len(own) == 2:
+                found[block.replicate].append(own)
+        return found

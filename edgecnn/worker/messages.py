@@ -41,10 +41,14 @@ class Timed:
     Attributes:
         times_ns: Time of each call, in nanoseconds.
         idle: Afterwards the engine's threads stopped using the CPU; False if nobody waited.
+        cpu_ns: CPU time of all threads of the process during the timed calls.
+        settle_cpu_ns: CPU time after the last call until the threads were idle.
     """
 
     times_ns: list[int]
     idle: bool
+    cpu_ns: int = 0
+    settle_cpu_ns: int = 0
 
 
 @dataclass(frozen=True)

@@ -99,8 +99,11 @@ class _Held:
     def run_for(self, *, seconds: float, at_least: int, lead_seconds: float, settle: bool) -> Timed:
         if lead_seconds > 0:
             time_calls(self._calls, lead_seconds, 1)
+        began = time.process_time_ns()
         times = time_calls(self._calls, seconds, at_least)
-        return Timed(times, _settle() if settle else False)
+        ended = time.process_time_ns()
+        idle = _settle() if settle else False
+        return Timed(times, idle, ended - began, time.process_time_ns() - ended)
 
     def run_checked(self, *, calls: int) -> tuple[list[int], list[int]]:
         session, batch = self._opened(), self._batches[0]
