@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgecnn.cli._bench_show import print_bench
+from edgecnn.cli._durations import to_seconds
 from edgecnn.cli._options import (
     find_bundle,
     json_option,
@@ -24,7 +25,6 @@ from edgecnn.cli._progress import progress_bar
 
 if TYPE_CHECKING:
     from edgecnn.benchmark import BenchReport
-    from edgecnn.benchmark.report import ColdStart, VariantLatency
     from edgecnn.bundle import Bundle
     from edgecnn.reports import Report
 
@@ -42,14 +42,20 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--duration",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Time for measuring; opening and warm-up come on top.  [default: 6]",
+    callback=to_seconds,
+    metavar="TIME",
+    help="Time for measuring; opening and warm-up come on top.  [default: 6s]",
 )
 @click.option(
     "--iterations",
     type=click.IntRange(min=1),
     help="Timed calls of each variant, at least, in place of --duration.",
+)
+@click.option(
+    "--budget",
+    callback=to_seconds,
+    metavar="TIME",
+    help="Time for everything, openings and warm-ups too, in place of --duration.",
 )
 @click.option(
     "--warmup",
@@ -102,7 +108,7 @@ def command(
     if as_json:
         print_report(keeper.last)
     else:
-        _print(report)
+        print_bench(report)
     if bundle and not chosen:
         _say_left_out(bundle, report)
     for path in keeper.paths:
@@ -168,133 +174,3 @@ class _Keeper:
                 note(f"The report is not kept: {error.problem}")
                 self._folder = None
         self.paths = tuple(written)
-
-
-def _print(report: BenchReport) -> None:
-    _print_setup(report)
-    _print_latency(report)
-    if report.comparisons:
-        _print_comparisons(report)
-    starts = [(row.variant, row.cold_start) for row in report.variants if row.cold_start]
-    if starts:
-        _print_cold_starts(starts)
-    for comparison in report.comparisons:
-        click.echo(f"{comparison.verdict}.")
-    for row in report.variants:
-        if row.failure:
-            click.echo(f"{row.variant} failed: {row.failure}")
-    _print_checks(report)
-    if report.valid:
-        click.echo("VALID")
-    else:
-        click.echo(f"Not valid: {'; '.join(report.reasons)}.")
-        note("Close what else is running, then try again, with a longer --duration if need be.")
-
-
-def _print_setup(report: BenchReport) -> None:
-    from edgecnn.cli._show import facts
-    from edgecnn.machine import this_machine
-
-    machine, setup = this_machine(), report.setup
-    versions = ", ".join(f"{name} {number}" for name, number in setup.versions.items())
-    threads = "1 thread" if setup.threads == 1 else f"{setup.threads} threads"
-    facts(
-        (
-            ("CPU", f"{machine.cpu}, {machine.allowed_cores} of {machine.cores} cores"),
-            ("features", ", ".join(machine.features) or "none that matter here"),
-            ("runtime", f"{setup.runtime} ({versions}) on {setup.provider}, {threads}"),
-            ("inputs" if setup.inputs else "images", setup.images),
-        )
-    )
-
-
-def _print_checks(report: BenchReport) -> None:
-    costs = [
-        f"{row.checks_seconds * 1e6:.1f} µs with {row.variant}"
-        for row in report.variants
-        if row.checks_seconds is not None
-    ]
-    if costs:
-        click.echo(f"edgecnn's own checks are not in these figures: {', '.join(costs)}.")
-
-
-def _print_latency(report: BenchReport) -> None:
-    from rich.markup import escape
-
-    from edgecnn.cli._show import size, table
-
-    medians = [row.median_seconds for row in report.variants if row.median_seconds]
-    scale, unit = (1e3, "ms") if max(medians, default=0) >= 0.01 else (1e6, "µs")
-
-    def time(seconds: float | None) -> str:
-        return "-" if seconds is None else _three_digits(seconds * scale)
-
-    def cells(row: VariantLatency) -> Sequence[str]:
-        return (
-            escape(row.variant),
-            time(row.median_seconds),
-            *map(time, (row.p90_seconds, row.p95_seconds, row.p99_seconds, row.minimum_seconds)),
-            "-" if row.images_per_second is None else f"{row.images_per_second:,.0f}",
-            f"{row.resident_bytes / 1e6:,.0f} MB" if row.resident_bytes else "-",
-            size(row.size_bytes),
-        )
-
-    setup = report.setup
-    table(
-        ", ".join(filter(None, (f"Latency in {unit}", f"batch {setup.batch_size}", setup.inputs))),
-        ("", "median", "p90", "p95", "p99", "min", "images/s", "memory", "size"),
-        map(cells, report.variants),
-        caption="Memory is the whole process: Python, the engine and the model.",
-    )
-
-
-def _print_comparisons(report: BenchReport) -> None:
-    from rich.markup import escape
-
-    from edgecnn.cli._show import table
-
-    rows = [
-        (
-            escape(f"{one.second} / {one.first}"),
-            f"{one.ratio:.3f}",
-            f"{one.low:.3f} to {'-' if one.high is None else f'{one.high:.3f}'}",
-            f"{100 * one.noise_floor:.1f} %",
-            f"{one.blocks} in {one.replicates}",
-            one.outcome,
-        )
-        for one in report.comparisons
-    ]
-    headers = ("times", "ratio", "95 % interval", "noise floor", "blocks", "outcome")
-    inputs = report.setup.inputs
-    table(f"Compared, block by block{inputs and f', {inputs}'}", headers, rows)
-
-
-def _print_cold_starts(starts: Sequence[tuple[str, ColdStart]]) -> None:
-    from rich.markup import escape
-
-    from edgecnn.cli._show import table
-
-    rows = [
-        (
-            escape(name),
-            *(
-                _three_digits(seconds * 1e3)
-                for seconds in (
-                    cold.start_seconds,
-                    cold.import_seconds,
-                    cold.load_seconds,
-                    cold.first_run_seconds,
-                    cold.total_seconds,
-                )
-            ),
-            str(cold.processes),
-        )
-        for name, cold in starts
-    ]
-    headers = ("", "Python", "import", "load", "first run", "in all", "processes")
-    table("Cold start in ms (median of fresh processes)", headers, rows)
-
-
-def _three_digits(value: float) -> str:
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2
-    return f"{value:,.{digits}f}"
