@@ -1,8 +1,8 @@
 """Does `edgecnn bench` measure what a bare loop of `session.run` measures?
 
-A bare loop with nothing of edgecnn in it, a second one for the noise floor, and edgecnn's worker,
-each in a fresh process, take turns in ABBA blocks on the same file: a net of LeNet's size and one
-of resnet8's, with random weights. Prints a table in Markdown; the raw times go to results/.
+Two bare loops with nothing of edgecnn in them and two of edgecnn's workers, each in a fresh
+process, take turns there and back on the same file: a net of LeNet's size and one of resnet8's, with
+random weights. Prints a table in Markdown; the raw times go to results/.
 
     python benchmarks/overhead.py [REPLICATES [BLOCKS]]
 """
@@ -13,7 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from edgecnn.benchmark.estimate import compare, log_ratio
-from edgecnn.benchmark.samples import Block
+from edgecnn.benchmark.estimate import compare, contrast
+from edgecnn.benchmark.samples import Block, Leg, Samples, SessionRecord, Warmup
 from edgecnn.records import to_builtins
 from edgecnn.reports import make_report
 from edgecnn.runtime import plain_file
@@ -49,7 +49,8 @@ for line in sys.stdin:
     print(json.dumps([round(time * 1e9) for time in times]), flush=True)
 """
 
-Leg = Callable[[], list[int]]
+Turn = Callable[[], list[int]]
+LANES = ("bare", "worker", "worker", "bare")
 
 
 def main() -> None:
@@ -65,36 +66,45 @@ def main() -> None:
             file = Path(folder) / f"{name}.onnx"
             file.write_bytes(make())
             measured = [b for n in range(replicates) for b in replicate(n, file, image, blocks)]
-            results[name], row = summary(name, measured, replicates)
+            results[name], row = summary(name, Samples(sessions(replicates), tuple(measured)))
             rows.append(row)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(to_builtins(make_report("overhead", results, {}))) + "\n")
     print("\n".join(rows))
 
 
+def sessions(replicates: int) -> tuple[SessionRecord, ...]:
+    unknown = Warmup(0, None)
+    return tuple(
+        SessionRecord(lane, n, 0, 0, 0, 0, unknown) for n in range(replicates) for lane in LANES
+    )
+
+
 def replicate(number: int, file: Path, image: Path, blocks: int) -> list[Block]:
     with ExitStack() as stack:
-        bare, again = (stack.enter_context(bare_loop(file, image)) for _ in range(2))
-        worker = stack.enter_context(Worker())
-        worker.open(plain_file(str(file)), threads=1)
-        worker.feed([{"input": np.load(image)}])
-        legs: dict[str, Leg] = {
-            "bare": lambda: turn(bare),
-            "again": lambda: turn(again),
-            "worker": lambda: worker.run_for(LEG_SECONDS).times_ns,
-        }
-        for leg in legs.values():
-            warm(leg)
-        return [
-            block(number, legs["bare"], legs[second], second)
-            for _ in range(blocks)
-            for second in ("again", "worker")
-        ]
+        make = {"bare": bare_turn, "worker": worker_turn}
+        turns = [make[lane](stack, file, image) for lane in LANES]
+        for turn in turns:
+            warm(turn)
+        lanes = [(len(LANES) * number + n, turn) for n, turn in enumerate(turns)]
+        return [block(number, [*lanes[n % 4 :], *lanes[: n % 4]]) for n in range(blocks)]
 
 
-def block(number: int, first: Leg, second: Leg, name: str) -> Block:
-    a1, b1, b2, a2 = first(), second(), second(), first()
-    return Block(number, "bare", name, (a1, a2), (b1, b2), idle=True)
+def block(number: int, lanes: list[tuple[int, Turn]]) -> Block:
+    order = (*lanes, *reversed(lanes))
+    return Block(number, tuple(Leg(n, 0.0, turn(), 0, 0, idle=True) for n, turn in order))
+
+
+def bare_turn(stack: ExitStack, file: Path, image: Path) -> Turn:
+    process = stack.enter_context(bare_loop(file, image))
+    return lambda: times_of(process)
+
+
+def worker_turn(stack: ExitStack, file: Path, image: Path) -> Turn:
+    worker = stack.enter_context(Worker())
+    worker.open(plain_file(str(file)), threads=1)
+    worker.feed([{"input": np.load(image)}])
+    return lambda: worker.run_for(LEG_SECONDS).times_ns
 
 
 def bare_loop(file: Path, image: Path) -> subprocess.Popen[str]:
@@ -102,7 +112,7 @@ def bare_loop(file: Path, image: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def turn(process: subprocess.Popen[str]) -> list[int]:
+def times_of(process: subprocess.Popen[str]) -> list[int]:
     assert process.stdin is not None
     assert process.stdout is not None
     print(LEG_SECONDS, file=process.stdin, flush=True)
@@ -110,27 +120,21 @@ def turn(process: subprocess.Popen[str]) -> list[int]:
     return times
 
 
-def warm(leg: Leg) -> None:
+def warm(turn: Turn) -> None:
     for _ in range(10):
-        leg()
+        turn()
 
 
-def summary(name: str, measured: Sequence[Block], replicates: int) -> tuple[Any, str]:
-    def of(second: str) -> list[list[Block]]:
-        chosen = [b for b in measured if b.second == second]
-        return [[b for b in chosen if b.replicate == n] for n in range(replicates)]
-
-    null = [[log_ratio(b) for b in own] for own in of("again")]
-    bare = median(t for b in measured for leg in b.first_ns for t in leg) / 1e9
-    ours = median(t for b in measured if b.second == "worker" for leg in b.second_ns for t in leg)
-    found = compare("bare", "worker", (bare, ours / 1e9), of("worker"), null)
+def summary(name: str, samples: Samples) -> tuple[Any, str]:
+    bare, ours = (median(samples.times_ns(lane)) / 1e9 for lane in ("bare", "worker"))
+    found = compare("bare", "worker", (bare, ours), contrast(samples, "bare", "worker"))
     row = (
-        f"| {name} | {1e6 * bare:.2f} | {ours / 1e3:.2f} | {found.ratio:.4f} "
+        f"| {name} | {1e6 * bare:.2f} | {1e6 * ours:.2f} | {found.ratio:.4f} "
         f"| {found.low:.3f} to {found.high:.3f} | {100 * found.noise_floor:.1f} % |"
     )
     agrees = abs(found.ratio - 1) <= LIMIT
-    raw = [to_builtins(b) for b in measured]
-    return {"agrees": agrees, "comparison": to_builtins(found), "blocks": raw}, row
+    comparison, raw = to_builtins(found), to_builtins(samples)
+    return {"agrees": agrees, "comparison": comparison, "samples": raw}, row
 
 
 class Graph:

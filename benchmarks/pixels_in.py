@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, load_model_from_string, numpy_helper
 
 from edgecnn.benchmark import BenchReport, LatencyComparison, bench
+from edgecnn.benchmark.samples import Leg
 from edgecnn.bundle import Bundle, create, new_manifest
 from edgecnn.disk import write_atomically
 from edgecnn.exporting.core import export_core
@@ -196,17 +197,12 @@ def measure(net: str, bundle: Bundle, options: argparse.Namespace) -> list[Figur
 def brief(figures: Figures) -> Figures:
     """Keep the median of each turn in place of its calls, of which there are millions."""
 
-    def turn(calls: list[int]) -> list[int]:
-        return [round(median(calls))]
+    def short(leg: Leg) -> Leg:
+        return replace(leg, times_ns=[round(median(leg.times_ns))])
 
     def shorten(report: BenchReport) -> BenchReport:
         blocks = tuple(
-            replace(
-                block,
-                first_ns=tuple(map(turn, block.first_ns)),
-                second_ns=tuple(map(turn, block.second_ns)),
-            )
-            for block in report.samples.blocks
+            replace(block, legs=tuple(map(short, block.legs))) for block in report.samples.blocks
         )
         return replace(report, samples=replace(report.samples, blocks=blocks))
 
