@@ -48,6 +48,8 @@ class OperatorRun:
         constants: What it reads that never changes.
         outputs: What it makes.
         times_ns: Its time in each run, in nanoseconds; the engine's clock may be coarser.
+        finer_ns: Times of it that were found another way, with a finer clock and without what
+            the engine's profile costs; noise may make them negative. Empty where there are none.
     """
 
     name: str
@@ -56,6 +58,7 @@ class OperatorRun:
     constants: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     times_ns: list[int]
+    finer_ns: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

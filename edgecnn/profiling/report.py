@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-Bound = Literal["arithmetic", "memory", "dispatch"]
+Bound = Literal["arithmetic", "memory", "dispatch", "code"]
 Role = Literal["compute", "preprocessing", "layout", "conversion"]
 Arithmetic = Literal["fp32", "int8", ""]
+Timing = Literal["profile", "prefixes"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Peaks:
         memory: Peaks of memory, bytes per second, the smallest memory first.
         dispatch_seconds: What an operator takes that has next to nothing to do.
         call_seconds: What a call of a model takes that has no operator: Python and the engine.
-        clock_seconds: What the engine's profile adds to the time of each operator, taken off.
+        clock_seconds: What the engine's profile adds to the time of an operator that does nothing.
     """
 
     threads: int
@@ -72,8 +73,7 @@ class OperatorProfile:
         role: `compute`; `preprocessing`, what turns pixels into the model's input; `layout`, which
             only moves data (Transpose, reorders, copies); `conversion` (Cast, Quantize,
             Dequantize).
-        seconds: Its time in one run, the interquartile mean over the runs, without what profiling
-            adds.
+        seconds: Its time in one run, the interquartile mean, without what profiling adds.
         low: First quartile of its times, seconds.
         high: Third quartile of its times, seconds.
         share: Of the model's time, 0 to 1.
@@ -86,7 +86,8 @@ class OperatorProfile:
         bytes_weights: Constants that it reads.
         bytes_out: Activations that it writes.
         memory: The memory that all these together fit into: names a peak.
-        bound: What bounds it: the largest of the three times below.
+        bound: What bounds it: the largest of the three times below; `code`, the engine's own for
+            this kind and shape, where even that is less than a quarter of its time.
         arithmetic_seconds: Its operations at the peak of arithmetic.
         memory_seconds: Its bytes at the peak of that memory.
         dispatch_seconds: What an operator takes that has nothing to do.
@@ -164,12 +165,22 @@ class VariantProfile:
 
     `latency_seconds` is the sum of the operators' times, `call_seconds` and `unattributed_seconds`.
 
+    All times are of the quicker half of the runs, which other work on the machine disturbed least:
+    compare variants with `edgecnn bench`.
+
     Attributes:
         variant: Its name.
         precision: Its precision.
         runs: Runs in which the operators were timed.
         latency_seconds: Median time of a run without profiling, in turn with those that were.
         profiled_seconds: Median time of a run with profiling.
+        timing: How operators were timed. `profile`: by the runtime's own profile. `prefixes`, for
+            nets that run in half a millisecond or less: as differences between runs of the graph
+            up to each operator and up to the one before, without the profile, which adds more to
+            a small operator than it takes.
+        clock_seconds: What the profile adds to each operator, already taken off: what makes their
+            times sum to a run's, but no less than what it adds to operators that do nothing, and
+            no more than three times that; 0 where it was not used.
         operators_seconds: Time in operators.
         call_seconds: Time of a call outside all operators, as measured on an empty model.
         unattributed_seconds: What is left: between the operators, and the error of measuring;
@@ -187,6 +198,8 @@ class VariantProfile:
     runs: int
     latency_seconds: float
     profiled_seconds: float
+    timing: Timing
+    clock_seconds: float
     operators_seconds: float
     call_seconds: float
     unattributed_seconds: float

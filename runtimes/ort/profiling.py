@@ -10,16 +10,19 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.errors import UnavailableError
 from edgecnn.runtime import OperatorRun, TensorSpec
 
 from .dtypes import DTYPES
+from .prefixes import MakeSession, time_prefixes, worth_it
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, NodeProto
+    from onnx import GraphProto, ModelProto, NodeProto
 
 _EVENT = "_kernel_time"
 
@@ -35,12 +38,15 @@ class Recording:
         settings.enable_profiling = True
         settings.profile_file_prefix = str(folder / "profile")
 
-    def read(self, session: Any, fed: Mapping[str, TensorSpec]) -> tuple[OperatorRun, ...]:
+    def read(
+        self, session: Any, feed: Mapping[str, Any], make_session: MakeSession
+    ) -> tuple[OperatorRun, ...]:
         """End the session's profile and give its operators in the order in which they ran.
 
         Args:
             session: ONNX Runtime's session.
-            fed: What its runs were given, by name.
+            feed: What its last run was given, by name.
+            make_session: Opens a graph as it is, without a profile.
 
         Raises:
             UnavailableError: onnx is not installed.
@@ -53,13 +59,35 @@ class Recording:
                 "A profile is read with onnx, which is not installed.",
                 "Install it with `pip install 'edgecnn[onnx]'`.",
             ) from error
-        graph = onnx.load(str(self._graph), load_external_data=False).graph
+        model = onnx.load(str(self._graph), load_external_data=False)
         self.close()
-        return tuple(_operators(graph, _by_operator(events), fed))
+        fed = {name: TensorSpec(name, x.dtype.name, x.shape) for name, x in feed.items()}
+        operators = tuple(_operators(model.graph, _by_operator(events), fed))
+        total = sum(median(each.times_ns) for each in operators)
+        if not worth_it(model, total) or len(operators) != len(model.graph.node):
+            return operators
+        return _with_finer_times(model, operators, feed, make_session)
 
     def close(self) -> None:
         """Remove the folder; closing twice is harmless."""
         self._folder.cleanup()
+
+
+def _with_finer_times(
+    model: ModelProto,
+    operators: tuple[OperatorRun, ...],
+    feed: Mapping[str, Any],
+    make_session: MakeSession,
+) -> tuple[OperatorRun, ...]:
+    nodes = {node.output[0]: node for node in model.graph.node}
+    ordered = [nodes[each.outputs[0].name] for each in operators]
+    del model.graph.node[:]
+    model.graph.node.extend(ordered)
+    shapes = {spec.name: spec for each in operators for spec in each.outputs}
+    times = time_prefixes(model, make_session, feed, shapes)
+    return tuple(
+        replace(each, finer_ns=finer) for each, finer in zip(operators, times, strict=True)
+    )
 
 
 def _by_operator(events: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:

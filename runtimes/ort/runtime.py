@@ -17,10 +17,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.errors import InputError, ModelError, RuntimeCrashed, UnavailableError
-from edgecnn.runtime import OperatorRun, Options, TensorSpec, Variant, gpu, normalise_provider
+from edgecnn.runtime import OperatorRun, Options, Variant, gpu, normalise_provider
 
 from .dtypes import spec
 from .needs import GPU_PROVIDERS
+from .prefixes import MakeSession
 from .profiling import Recording
 from .wheels import SILENT, availability, engine, provider_libraries, providers
 
@@ -53,10 +54,16 @@ _CHOICES = {
 class OrtSession:
     """A session of ONNX Runtime."""
 
-    def __init__(self, session: Any, recording: Recording | None = None) -> None:
+    def __init__(
+        self,
+        session: Any,
+        recording: Recording | None = None,
+        make_session: MakeSession | None = None,
+    ) -> None:
         self._session = session
         self._recording = recording
-        self._fed: dict[str, TensorSpec] = {}
+        self._make_session = make_session
+        self._feed: dict[str, NDArray[np.generic]] = {}
         self.provider = normalise_provider(session.get_providers()[0])
         self.inputs = tuple(map(spec, session.get_inputs()))
         self.outputs = tuple(map(spec, session.get_outputs()))
@@ -76,16 +83,16 @@ class OrtSession:
 
         # Otherwise the engine would copy what is not laid out in rows, in each call.
         feed = {name: np.require(value, requirements="C") for name, value in inputs.items()}
-        self._fed = {name: TensorSpec(name, x.dtype.name, x.shape) for name, x in feed.items()}
+        self._feed = feed
         return partial(self._session.run, self._names, feed)
 
     def profile(self) -> tuple[OperatorRun, ...]:
         """Give the operators and their times, in whole microseconds, of all runs so far; once."""
-        if self._recording is None:
+        if self._recording is None or self._make_session is None:
             raise InputError(
                 "This session keeps no profile.", "Open it with the option `profiling` set to `on`."
             )
-        return self._recording.read(self._session, self._fed)
+        return self._recording.read(self._session, self._feed, self._make_session)
 
     def close(self) -> None:
         """Free the engine's session."""
@@ -121,7 +128,12 @@ def open_session(variant: Variant, *, provider: str, threads: int, options: Opti
         if recording:
             recording.close()
         raise _refusal(error, variant, provider) from error
-    return OrtSession(session, recording)
+    return OrtSession(session, recording, partial(_open_as_it_is, module, chosen, threads))
+
+
+def _open_as_it_is(module: ModuleType, chosen: dict[str, str], threads: int, model: bytes) -> Any:
+    settings = _settings(module, {**chosen, "optimization": "disable"}, "cpu", threads)
+    return module.InferenceSession(model, settings, ["CPUExecutionProvider"])
 
 
 def _recording(settings: Any, provider: str) -> Recording:
