@@ -1,7 +1,7 @@
 """Does `edgecnn bench` measure what a bare loop of `session.run` measures?
 
 Two bare loops with nothing of edgecnn in them and two of edgecnn's workers, each in a fresh
-process, take turns there and back on the same file: a net of LeNet's size and one of resnet8's, with
+process, take turns there and back on one file: a net of LeNet's size and one of resnet8's, with
 random weights. Prints a table in Markdown; the raw times go to results/.
 
     python benchmarks/overhead.py [REPLICATES [BLOCKS]]
