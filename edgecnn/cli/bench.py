@@ -9,8 +9,8 @@ import click
 
 from edgecnn.cli._bench_show import print_bench
 from edgecnn.cli._durations import to_seconds
+from edgecnn.cli._measured import Keeper, models_argument, named_bundle, output_option
 from edgecnn.cli._options import (
-    find_bundle,
     json_option,
     names,
     note,
@@ -26,11 +26,10 @@ from edgecnn.cli._progress import progress_bar
 if TYPE_CHECKING:
     from edgecnn.benchmark import BenchReport
     from edgecnn.bundle import Bundle
-    from edgecnn.reports import Report
 
 
 @click.command
-@click.argument("models", nargs=-1, type=click.Path(path_type=Path), metavar="[BUNDLE|FILE...]")
+@models_argument
 @variant_option
 @runtime_option
 @provider_option
@@ -68,11 +67,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Report the time to the first answer in a fresh process.",
 )
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Write the report to this file too; that of ONNX files is kept nowhere else.",
-)
+@output_option
 @plain_options
 @json_option
 @click.pass_context
@@ -95,8 +90,8 @@ def command(
     from edgecnn.runtime import check_available
 
     check_available(options["runtime"], options["provider"])
-    bundle = _bundle(models)
-    keeper = _Keeper(bundle.folder if bundle else None, output)
+    bundle = named_bundle(models)
+    keeper = Keeper(bundle.folder if bundle else None, output)
     chosen = names(variants or "")
     try:
         with progress_bar(still=True) as progress:
@@ -111,26 +106,8 @@ def command(
         print_bench(report)
     if bundle and not chosen:
         _say_left_out(bundle, report)
-    for path in keeper.paths:
-        note(f"Report: {path}")
-    if not bundle and not output:
-        note("The report is not kept: ONNX files have no place for it. Name one with --output.")
+    keeper.say_where()
     context.exit(_exit_code(report))
-
-
-def _bundle(models: tuple[Path, ...]) -> Bundle | None:
-    """Open the bundle that is meant; None where ONNX files are."""
-    from edgecnn.plain import is_file_name
-
-    files = [is_file_name(path) for path in models]
-    if any(files):
-        if not all(files):
-            folder = models[files.index(False)]
-            raise click.UsageError(f"{folder} is no ONNX file: name one bundle, or files alone.")
-        return None
-    if len(models) > 1:
-        raise click.UsageError("Only one bundle can be measured at a time.")
-    return find_bundle(models[0] if models else None)
 
 
 def _say_left_out(bundle: Bundle, report: BenchReport) -> None:
@@ -146,31 +123,3 @@ def _exit_code(report: BenchReport) -> int:
     if report.samples.failures:
         return 4
     return 0 if report.valid else 5
-
-
-class _Keeper:
-    """Writes the report anew after each stage, and remembers the last."""
-
-    def __init__(self, folder: Path | None, output: Path | None) -> None:
-        self._folder = folder
-        self._output = output
-        self.last: Report
-        self.paths: tuple[Path, ...] = ()
-
-    def keep(self, report: Report) -> None:
-        from edgecnn.disk import write_atomically
-        from edgecnn.errors import InputError
-        from edgecnn.records import to_json
-        from edgecnn.reports import write_report
-
-        self.last, written = report, list[Path]()
-        if self._output:
-            write_atomically(self._output, to_json(report))
-            written.append(self._output)
-        if self._folder:
-            try:
-                written.append(write_report(report, self._folder))
-            except InputError as error:
-                note(f"The report is not kept: {error.problem}")
-                self._folder = None
-        self.paths = tuple(written)
