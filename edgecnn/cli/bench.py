@@ -83,8 +83,8 @@ def command(
 ) -> None:
     """Measure a bundle's variants, or ONNX files; the others are compared with the first.
 
-    Every variant or file runs in processes of its own, which take turns. The first is also
-    compared with itself: a difference that is no larger than that is none.
+    Every variant or file runs in fresh processes of its own, two at a time, which take turns. So
+    each is also compared with itself: a difference that is no larger than that is none.
     """
     from edgecnn.benchmark import Interrupted, bench
     from edgecnn.runtime import check_available
