@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgecnn.inspection import inspect
     from edgecnn.prediction import predict
     from edgecnn.predictor import Predictor, load
+    from edgecnn.profiling import profile
     from edgecnn.quantization import quantize
     from edgecnn.reporting import report
     from edgecnn.training import train
@@ -36,6 +37,7 @@ __all__ = [
     "load",
     "parity",
     "predict",
+    "profile",
     "quantize",
     "report",
     "train",
@@ -52,6 +54,7 @@ _PLACES = {
     "load": "edgecnn.predictor",
     "parity": "edgecnn.agreement",
     "predict": "edgecnn.prediction",
+    "profile": "edgecnn.profiling",
     "quantize": "edgecnn.quantization",
     "report": "edgecnn.reporting",
     "train": "edgecnn.training",

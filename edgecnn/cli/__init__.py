@@ -44,8 +44,8 @@ class Commands(click.Group):
 
 
 _ORDER = (
-    "train", "import", "export", "quantize", "parity", "eval", "predict", "bench", "report",
-    "inspect", "verify", "doctor", "demo",
+    "train", "import", "export", "quantize", "parity", "eval", "predict", "bench", "profile",
+    "report", "inspect", "verify", "doctor", "demo",
 )  # fmt: skip
 
 
