@@ -26,7 +26,7 @@ from edgecnn.benchmark.samples import (
 )
 from edgecnn.errors import RuntimeCrashed
 from edgecnn.runtime import Options
-from edgecnn.spec import Variant
+from edgecnn.spec import InputContract, Variant
 from edgecnn.worker import Opened, Worker
 
 Batches = Sequence[Mapping[str, Any]]
@@ -60,6 +60,7 @@ class Subject:
         batches: Makes the inputs that its calls take in turn, once it is known what goes in.
         place: Where it is measured.
         memory_limit: Bytes that its session may take beyond the engine; None for any.
+        contract: How pictures become its input; None where that is not known.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Subject:
     batches: Callable[[Opened], Batches]
     place: Place
     memory_limit: int | None = None
+    contract: InputContract | None = None
 
 
 @dataclass

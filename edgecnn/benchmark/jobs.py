@@ -29,6 +29,7 @@ class Job:
         plan: How much.
         measured: SHA-256 of every file, by name; empty if nobody asks.
         inputs: Of plain files, what they are run on, in two words.
+        own_images: The model's own images; None where it has none.
     """
 
     subjects: tuple[Subject, ...]
@@ -38,6 +39,7 @@ class Job:
     plan: Plan
     measured: dict[str, str] = field(default_factory=dict)
     inputs: str = ""
+    own_images: Images | None = None
 
 
 def bundle_job(
@@ -67,9 +69,17 @@ def image_job(
         return make_batches(contract, variant, opened, images.pixels, batch_size)
 
     subjects = tuple(
-        Subject(variant.name, variant, partial(feeder, variant), place) for variant in variants
+        Subject(variant.name, variant, partial(feeder, variant), place, contract=contract)
+        for variant in variants
     )
-    return Job(subjects, first_with_each(subjects), describe(images, batch_size), batch_size, plan)
+    return Job(
+        subjects,
+        first_with_each(subjects),
+        describe(images, batch_size),
+        batch_size,
+        plan,
+        own_images=images,
+    )
 
 
 def files_job(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,8 +14,10 @@ from edgecnn.benchmark.engine import Place, Progress, Run, Subject
 from edgecnn.benchmark.estimate import LatencyComparison
 from edgecnn.benchmark.inputs import Images
 from edgecnn.benchmark.jobs import Job, bundle_job, files_job, image_job
-from edgecnn.benchmark.plan import make_plan
+from edgecnn.benchmark.plan import DURATION_SECONDS, Plan, make_plan
 from edgecnn.benchmark.report import BenchReport, Measured, Setup, sum_up
+from edgecnn.benchmark.scenarios import Material, ScenarioRun, Wanted
+from edgecnn.benchmark.scenarios.run import shorten
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.errors import InputError, RuntimeCrashed
 from edgecnn.plain import Request, is_file_name, open_files
@@ -59,6 +62,7 @@ def bench(
     warmup: int | None = None,
     budget: float | None = None,
     cold_start: bool = True,
+    scenarios: Wanted | None = None,
     keep: Callable[[Report], None] | None = None,
     progress: Progress | None = None,
 ) -> BenchReport:
@@ -83,11 +87,14 @@ def bench(
         budget: Seconds that everything may take together, in place of a duration. At least one
             replicate is measured, however long it takes.
         cold_start: Report how long a fresh process takes until its first answer.
+        scenarios: What to measure beyond the steady state; each takes about the duration more for
+            each variant.
         keep: Called with the report after each stage, so that a crash need lose nothing.
         progress: Called with a line of text and the share (0 to 1) that is done.
 
     Raises:
         InputError: A number cannot be, or a variant does not take this batch size.
+        DataError: An image file cannot be used.
         BundleError: The bundle or a variant is missing, stale or damaged.
         ModelError: A file is refused.
         UnavailableError: The runtime or provider is not to be had here.
@@ -111,7 +118,7 @@ def bench(
         job = bundle_job(opened, variants, size, place, plan)
     blank = make_report("bench", {}, job.measured)
     save = partial(_save, blank, keep) if keep else _nowhere
-    return _measure(job, save, progress or _silent)
+    return _measure(job, save, progress or _silent, scenarios or Wanted())
 
 
 def compare_latency(
@@ -153,24 +160,32 @@ def compare_latency(
         raise InputError(f"Both variants are called '{first.name}'.", "Give them two names.")
     place, plan = Place(runtime, provider, threads, options), make_plan(seconds)
     job = image_job((first, second), Images(images, "images"), contract, batch_size, place, plan)
-    report = _measure(job, _nowhere, progress or _silent)
+    report = _measure(job, _nowhere, progress or _silent, Wanted())
     for failure in report.samples.failures:
         raise RuntimeCrashed(failure.problem, failure.remedy)
     return report.comparisons[0]
 
 
-def _measure(job: Job, save: Callable[[BenchReport], None], progress: Progress) -> BenchReport:
-    saved = time.perf_counter()
+def _measure(
+    job: Job, save: Callable[[BenchReport], None], progress: Progress, wanted: Wanted
+) -> BenchReport:
+    saved = began = time.perf_counter()
+    more = ScenarioRun(shorten(wanted), _material(job))
+    shares = _shares(job, more)
 
     def keep() -> None:
         nonlocal saved
         if time.perf_counter() - saved > _KEEP_SECONDS:
-            save(_report(job, run, interrupted=True))
+            save(_report(job, run, more, interrupted=True))
             saved = time.perf_counter()
 
-    run, interrupted = Run(job.subjects, job.plan, keep, progress), False
+    run = Run(job.subjects, _steady_plan(job.plan, wanted), keep, partial(_part, progress, *shares))
+    interrupted = False
     try:
         run.go()
+        if run.samples.sessions and wanted:
+            last = partial(_part, progress, shares[1], 1.0)
+            more.go(_seconds(job.plan), last, began + (job.plan.budget_seconds or math.inf))
     except KeyboardInterrupt:
         if not run.samples.sessions:
             raise
@@ -178,14 +193,46 @@ def _measure(job: Job, save: Callable[[BenchReport], None], progress: Progress) 
     if not run.samples.sessions:
         failure = run.samples.failures[0]
         raise RuntimeCrashed(failure.problem, failure.remedy)
-    report = _report(job, run, interrupted=interrupted)
+    report = _report(job, run, more, interrupted=interrupted)
     save(report)
     if interrupted:
         raise Interrupted(report)
     return report
 
 
-def _report(job: Job, run: Run, *, interrupted: bool) -> BenchReport:
+def _material(job: Job) -> Material:
+    return Material(
+        subjects=job.subjects,
+        contracts={each.name: each.contract for each in job.subjects if each.contract},
+        pixels=job.own_images.pixels if job.own_images else None,
+        batch_size=job.batch_size,
+        warmup_runs=job.plan.warmup_runs,
+    )
+
+
+def _steady_plan(plan: Plan, wanted: Wanted) -> Plan:
+    """Leave half of a budget to the scenarios, if there are any."""
+    if not wanted or plan.budget_seconds is None:
+        return plan
+    return replace(plan, budget_seconds=plan.budget_seconds / 2)
+
+
+def _seconds(plan: Plan) -> float:
+    return plan.duration_seconds or plan.budget_seconds or DURATION_SECONDS
+
+
+def _shares(job: Job, more: ScenarioRun) -> tuple[float, float]:
+    """Give which part of the progress the steady state is: from nothing to its share of it all."""
+    opening = 2 * len(job.subjects) * job.plan.replicates
+    steady = job.plan.budget_seconds or _seconds(job.plan) + opening
+    return 0.0, steady / (steady + more.expected_seconds(_seconds(job.plan)))
+
+
+def _part(progress: Progress, start: float, end: float, text: str, share: float) -> None:
+    progress(text, start + (end - start) * min(1.0, share))
+
+
+def _report(job: Job, run: Run, more: ScenarioRun, *, interrupted: bool) -> BenchReport:
     opened = next(iter(run.opened.values()))
     setup = Setup(
         runtime=opened.runtime,
@@ -197,7 +244,16 @@ def _report(job: Job, run: Run, *, interrupted: bool) -> BenchReport:
         inputs=job.inputs,
     )
     measured = [_measured(subject, run.opened.get(subject.name)) for subject in job.subjects]
-    return sum_up(run.samples, measured, job.pairs, setup, job.plan, interrupted=interrupted)
+    samples = replace(run.samples, failures=(*run.samples.failures, *more.failures))
+    return sum_up(
+        samples,
+        measured,
+        job.pairs,
+        setup,
+        job.plan,
+        interrupted=interrupted,
+        scenarios=more.report,
+    )
 
 
 def _measured(subject: Subject, opened: Opened | None) -> Measured:

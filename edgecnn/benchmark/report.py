@@ -20,6 +20,7 @@ from edgecnn.benchmark.estimate import (
 )
 from edgecnn.benchmark.plan import Plan
 from edgecnn.benchmark.samples import Samples, SessionRecord
+from edgecnn.benchmark.scenarios.report import ScenarioReport
 from edgecnn.benchmark.upgrade import from_version_1
 from edgecnn.spec import Precision
 from edgecnn.stats import Interval, percentile
@@ -143,6 +144,7 @@ class BenchReport:
         reasons: Why not.
         interrupted: It was stopped before the plan was fulfilled.
         samples: Everything that was measured, raw.
+        scenarios: What was measured beyond the steady state.
     """
 
     KIND: ClassVar[str] = "bench"
@@ -157,6 +159,7 @@ class BenchReport:
     reasons: tuple[str, ...]
     interrupted: bool
     samples: Samples
+    scenarios: ScenarioReport = field(default_factory=ScenarioReport)
 
     @staticmethod
     def upgrade(body: dict[str, Any], version: int) -> dict[str, Any]:
@@ -292,14 +295,16 @@ def sum_up(
     plan: Plan,
     *,
     interrupted: bool = False,
+    scenarios: ScenarioReport | None = None,
 ) -> BenchReport:
     """Make a report of what was measured so far."""
+    scenarios = scenarios or ScenarioReport()
     rows = [latency(what, samples, setup.batch_size) for what in measured]
     if not plan.cold_start:
         rows = [replace(row, cold_start=None) for row in rows]
     found = contrasts(samples, [what.name for what in measured], pairs)
     floors = [noise_floor(one) for one in found if one.nulls]
-    reasons = doubts(samples, found, interrupted=interrupted)
+    reasons = [*doubts(samples, found, interrupted=interrupted), *scenarios.doubts]
     return BenchReport(
         setup=setup,
         plan=plan,
@@ -310,6 +315,7 @@ def sum_up(
         reasons=tuple(reasons),
         interrupted=interrupted,
         samples=samples,
+        scenarios=scenarios,
     )
 
 

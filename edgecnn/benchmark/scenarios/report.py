@@ -1,0 +1,118 @@
+"""What the scenarios found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgecnn.benchmark.scenarios import arrival, concurrency, end_to_end, energy, idle
+from edgecnn.benchmark.scenarios.arrival import ArrivalLatency
+from edgecnn.benchmark.scenarios.concurrency import Throughput
+from edgecnn.benchmark.scenarios.end_to_end import EndToEnd, Pictures
+from edgecnn.benchmark.scenarios.energy import Energy
+from edgecnn.benchmark.scenarios.idle import IdleLatency
+from edgecnn.benchmark.scenarios.meters import Meter
+from edgecnn.benchmark.scenarios.turns import Turns
+from edgecnn.benchmark.scenarios.wanted import Wanted
+
+
+@dataclass(frozen=True)
+class NotMeasured:
+    """What was asked for and is not to be had here.
+
+    Attributes:
+        what: What was asked for.
+        why: Why not.
+        remedy: What helps; empty if nothing does.
+    """
+
+    what: str
+    why: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class ScenarioReport:
+    """What was measured beyond the steady state. No variant is compared with another here.
+
+    Attributes:
+        wanted: What was asked for.
+        replicates: How often everything was opened anew.
+        idle: The first call after a pause, of each variant after each.
+        arrivals: Answers to inputs that arrive, of each variant, sleeping and watching.
+        concurrency: Several callers on one session, of each variant.
+        end_to_end: From an image file to the answer, of each variant.
+        energy: Energy for a call, of each variant.
+        not_measured: What could not be measured, and why.
+    """
+
+    wanted: Wanted = field(default_factory=Wanted)
+    replicates: int = 0
+    idle: tuple[IdleLatency, ...] = ()
+    arrivals: tuple[ArrivalLatency, ...] = ()
+    concurrency: tuple[Throughput, ...] = ()
+    end_to_end: tuple[EndToEnd, ...] = ()
+    energy: tuple[Energy, ...] = ()
+    not_measured: tuple[NotMeasured, ...] = ()
+
+    @property
+    def doubts(self) -> list[str]:
+        """Say what of it may not be believed."""
+        wrong = {row.variant for row in self.concurrency if not row.agrees}
+        return [f"{name} answers otherwise while others call it" for name in sorted(wrong)]
+
+
+def sum_up(
+    turns: Turns,
+    wanted: Wanted,
+    batch_size: int,
+    *,
+    pictures: Pictures | None,
+    meter: Meter | None,
+    not_measured: Sequence[NotMeasured] = (),
+) -> ScenarioReport:
+    """Make a report of what was measured so far."""
+    kinds = _by_kind(turns.found)
+    callers = kinds.get("callers", {})
+    return ScenarioReport(
+        wanted=wanted,
+        replicates=turns.replicates,
+        idle=tuple(
+            idle.latency(name, pause, own) for (name, pause), own in kinds.get("idle", {}).items()
+        ),
+        arrivals=tuple(
+            arrival.latency(name, how, waiting, own, wanted.deadline_seconds)
+            for (name, how, waiting), own in kinds.get("arrival", {}).items()
+        ),
+        concurrency=tuple(
+            concurrency.throughput(
+                name, count, spinning, own, callers.get((name, spinning, 1), []), batch_size
+            )
+            for (name, spinning, count), own in callers.items()
+        ),
+        end_to_end=tuple(
+            end_to_end.end_to_end(name, pictures, own)
+            for (name,), own in kinds.get("end to end", {}).items()
+            if pictures
+        ),
+        energy=tuple(
+            energy.energy(name, meter, own)
+            for (name,), own in kinds.get("energy", {}).items()
+            if meter
+        ),
+        not_measured=(*not_measured, *_refused(turns)),
+    )
+
+
+def _by_kind(
+    found: Mapping[tuple[Any, ...], list[Any]],
+) -> dict[str, dict[tuple[Any, ...], list[Any]]]:
+    kinds: dict[str, dict[tuple[Any, ...], list[Any]]] = {}
+    for (kind, *key), own in found.items():
+        kinds.setdefault(kind, {})[tuple(key)] = own
+    return kinds
+
+
+def _refused(turns: Turns) -> list[NotMeasured]:
+    return [NotMeasured(name, error.problem) for name, error in turns.refused.items()]
