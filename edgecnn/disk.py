@@ -71,6 +71,23 @@ def write_atomically(path: Path, content: bytes) -> None:
             beside.unlink(missing_ok=True)
 
 
+def prove_writable(path: Path) -> None:
+    """Find out that a file cannot be written before the work whose result it is to hold.
+
+    Raises:
+        InputError: It is a folder, or the disk is full or not writable.
+    """
+    with disk_errors(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            _write(beside, b" ")
+        finally:
+            beside.unlink(missing_ok=True)
+
+
 def make_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Make a folder with some files; it appears whole, in one rename.
 

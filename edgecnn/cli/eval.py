@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from edgecnn.cli._gates import (
+    gate_options,
+    note_gates,
+    print_gates,
+    refuse_unwritable,
+    refuse_vain,
+    write_markdown,
+)
 from edgecnn.cli._options import (
     batch_size_option,
     bundle_argument,
@@ -45,18 +53,44 @@ if TYPE_CHECKING:
 @provider_option
 @threads_option
 @batch_size_option
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="BUNDLE",
+    help="A bundle to answer the same images, and to compare with.",
+)
+@gate_options("accuracy < -0.5pp")
 @json_option
-def command(bundle: Path | None, variants: str | None, *, as_json: bool, **options: Any) -> None:
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    bundle: Path | None,
+    variants: str | None,
+    inconclusive: Literal["pass", "fail"] | None,
+    markdown: Path | None,
+    *,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Measure accuracy on labelled images, and compare variants on the same ones.
 
-    Accuracy is given with Wilson's 95 % interval; each later variant is compared with the first by
-    Tango's paired score interval.
+    Accuracy is given with Wilson's 95 % interval; each later variant is compared with the first,
+    and with the baseline's of the same name, by Tango's paired score interval.
+
+    A gate says what fails: accuracy < 0.85, accuracy < -0.5pp (points against the baseline),
+    agreement < 0.99 (same answers as the baseline). It holds for every variant, or for the one
+    named before a colon. It fails or passes only if the whole interval does; else the exit code is
+    5, or what --inconclusive says.
     """
     from edgecnn.cli._progress import progress_bar
     from edgecnn.cli._show import report_step
     from edgecnn.evaluation import evaluate
+    from edgecnn.gating import exit_code
     from edgecnn.reports import make_report
 
+    refuse_vain(options["fail_if"], inconclusive)
+    refuse_unwritable(markdown)
     opened = find_bundle(bundle)
     with progress_bar() as progress:
         found = evaluate(
@@ -66,11 +100,17 @@ def command(bundle: Path | None, variants: str | None, *, as_json: bool, **optio
         note(text)
     report = make_report("eval", found, found.measured)
     keep_report(report, opened.folder)
+    if markdown:
+        from edgecnn.reporting.markdown import eval_summary
+
+        write_markdown(markdown, eval_summary(report, found))
     if as_json:
         print_report(report)
+        note_gates(found.gates)
     else:
         _print(found)
         report_step(opened.folder)
+    context.exit(exit_code(found.gates, inconclusive))
 
 
 def _print(found: EvalReport) -> None:
@@ -91,8 +131,9 @@ def _print(found: EvalReport) -> None:
     title = f"Accuracy on {found.images:,} {found.split} images of {escape(found.data)}"
     table(title, ["", "runtime", "correct", "accuracy", "95 % interval"], rows)
     _print_classes(found)
-    for pair in found.comparisons:
+    for pair in (*found.comparisons, *(found.baseline.comparisons if found.baseline else ())):
         _print_pair(pair, found.images)
+    print_gates(found.gates)
 
 
 def _print_classes(found: EvalReport) -> None:

@@ -1,7 +1,9 @@
 """Accuracy on labelled images, with its interval, and variants compared on the same images."""
 
 from edgecnn.bundle_data import bundle_data
+from edgecnn.evaluation.measuring import compare_answers
 from edgecnn.evaluation.report import (
+    Baseline,
     ClassAccuracy,
     ConfidenceBin,
     Disagreement,
@@ -13,9 +15,10 @@ from edgecnn.evaluation.report import (
     Picture,
     VariantAccuracy,
 )
-from edgecnn.evaluation.run import compare_answers, evaluate
+from edgecnn.evaluation.run import evaluate
 
 __all__ = [
+    "Baseline",
     "ClassAccuracy",
     "ConfidenceBin",
     "Disagreement",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from edgecnn.gating import GateResult
 from edgecnn.stats import Interval
 
 SplitName = Literal["train", "test"]
@@ -186,6 +187,23 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """Another bundle that answered the same images.
+
+    Attributes:
+        bundle: Its folder, as it was named.
+        variants: Accuracy of its variants that the measured bundle has too.
+        comparisons: Each with the measured bundle's variant of the same name, which is the second.
+        measured: SHA-256 of every file that was measured, by name.
+    """
+
+    bundle: str
+    variants: tuple[VariantAccuracy, ...]
+    comparisons: tuple[PairedAccuracy, ...]
+    measured: dict[str, str]
+
+
+@dataclass(frozen=True)
 class EvalReport:
     """Accuracy of some variants of a bundle.
 
@@ -203,6 +221,8 @@ class EvalReport:
         mistakes: Each variant's worst, in the same order.
         disagreements: Each later variant's with the first.
         pictures: Every image that mistakes or disagreements name, by its index.
+        baseline: Another bundle that answered the same images; None if none was named.
+        gates: What became of each gate.
     """
 
     KIND: ClassVar[str] = "eval"
@@ -222,3 +242,5 @@ class EvalReport:
     mistakes: tuple[Mistakes, ...] = ()
     disagreements: tuple[Disagreements, ...] = ()
     pictures: tuple[Picture, ...] = ()
+    baseline: Baseline | None = None
+    gates: tuple[GateResult, ...] = ()

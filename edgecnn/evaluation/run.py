@@ -1,40 +1,27 @@
-"""`edgecnn eval`: every variant answers the same images."""
+"""`edgecnn eval`: every variant answers the same images, and so does a baseline."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.bundle_data import bundle_data
 from edgecnn.data import Dataset, Split
-from edgecnn.errors import DataError, InputError, ModelError
-from edgecnn.evaluation.report import (
-    ClassAccuracy,
-    Disagreements,
-    EvalReport,
-    Mistakes,
-    PairedAccuracy,
-    SplitName,
-    VariantAccuracy,
+from edgecnn.errors import DataError, InputError
+from edgecnn.evaluation.baseline import (
+    compare_with,
+    find_rival,
+    images_for,
+    variant_digests,
 )
-from edgecnn.evaluation.worst import Said, confidence_bins, disagreements, mistakes, pictures
-from edgecnn.predictor import Predictor, load, softmax
-from edgecnn.stats import tango, wilson
-
-Progress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True)
-class _Row:
-    accuracy: VariantAccuracy
-    mistakes: Mistakes
-    against_first: tuple[PairedAccuracy, Disagreements] | None
+from edgecnn.evaluation.figures import judge
+from edgecnn.evaluation.measuring import Progress, Row, measure
+from edgecnn.evaluation.report import Baseline, EvalReport, SplitName
+from edgecnn.evaluation.worst import pictures
+from edgecnn.gating import parse_gates, refuse_unknown
+from edgecnn.predictor import Predictor, load
 
 
 def evaluate(
@@ -48,6 +35,8 @@ def evaluate(
     provider: str | None = None,
     threads: int | None = None,
     batch_size: int | None = None,
+    baseline: Bundle | Path | str | None = None,
+    fail_if: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> EvalReport:
     """Measure accuracy on a split, and compare later variants with the first.
@@ -62,6 +51,9 @@ def evaluate(
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator; by default the cores that this process may use.
         batch_size: Images in one run; by default what fits into 1 MiB.
+        baseline: Another bundle to answer the same images; its variants are compared with this
+            one's of the same names.
+        fail_if: Gates, such as `accuracy < -0.5pp`; the report's `gates` say what became of them.
         progress: Called with what is done, such as a variant's name, and the share (0 to 1) of
             its images that is behind.
 
@@ -72,11 +64,15 @@ def evaluate(
     """
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     names = _names(opened, variants)
+    gates = parse_gates(fail_if, "eval", baseline=baseline is not None)
+    refuse_unknown(gates, names)
     ready = partial(
-        load, opened, runtime=runtime, provider=provider, threads=threads, batch_size=batch_size
+        load, runtime=runtime, provider=provider, threads=threads, batch_size=batch_size
     )
-    for name in names:
-        ready(variant=name).close()  # what cannot run is refused before any data is read
+    rival = None if baseline is None else find_rival(baseline, opened, names)
+    _refuse_what_cannot_run(ready, opened, names)
+    if rival:
+        _refuse_what_cannot_run(ready, rival.bundle, rival.names)
     if isinstance(data, Dataset):
         loaded = data
     else:
@@ -84,53 +80,21 @@ def evaluate(
     images: Split = getattr(loaded, split)
     if not len(images):
         raise DataError(f"The {split} split of {loaded.source} is empty.", "Name other data.")
-    rows = list(_measure(ready, names, images, loaded.labels, progress))
-    pairs = [row.against_first for row in rows if row.against_first]
-    wrong = tuple(row.mistakes for row in rows)
-    differing = tuple(differ for _, differ in pairs)
-    return EvalReport(
-        data=loaded.name,
-        source=loaded.source,
-        split=split,
-        split_sha256=images.sha256,
-        images=len(images),
-        labels=loaded.labels,
-        variants=tuple(row.accuracy for row in rows),
-        comparisons=tuple(pair for pair, _ in pairs),
-        measured=_digests(opened, names),
-        notes=loaded.notes,
-        mistakes=wrong,
-        disagreements=differing,
-        pictures=pictures(images, opened.manifest.contract.color, [*differing, *wrong]),
-    )
+    rows = list(measure(partial(ready, opened), names, images, loaded.labels, progress))
+    against = None
+    if rival:
+        same = images_for(rival, opened, data, loaded, split, data_dir, progress)
+        theirs = measure(partial(ready, rival.bundle), rival.names, same, loaded.labels, progress)
+        against = compare_with(rival, rows, list(theirs), images.labels)
+    found = _report(opened, loaded, split, rows, against)
+    return judge(gates, found)
 
 
-def compare_answers(
-    first: str,
-    second: str,
-    first_answers: NDArray[np.int64],
-    second_answers: NDArray[np.int64],
-    labels: NDArray[np.int64],
-) -> PairedAccuracy:
-    """Compare two variants' answers to the same images.
-
-    Args:
-        first: Name of the one that is compared with.
-        second: Name of the other.
-        first_answers: Its likeliest classes, int64 [N].
-        second_answers: The other's.
-        labels: The true classes, int64 [N].
-    """
-    right, also = first_answers == labels, second_answers == labels
-    only_first, only_second = int((right & ~also).sum()), int((also & ~right).sum())
-    return PairedAccuracy(
-        first,
-        second,
-        only_first,
-        only_second,
-        float((first_answers == second_answers).mean()),
-        tango(only_first, only_second, len(labels)),
-    )
+def _refuse_what_cannot_run(
+    ready: partial[Predictor], bundle: Bundle, names: Sequence[str]
+) -> None:
+    for name in names:  # before any data is read
+        ready(bundle, variant=name).close()
 
 
 def _names(bundle: Bundle, variants: Sequence[str] | None) -> tuple[str, ...]:
@@ -145,79 +109,30 @@ def _names(bundle: Bundle, variants: Sequence[str] | None) -> tuple[str, ...]:
     return names
 
 
-def _measure(
-    ready: Callable[..., Predictor],
-    names: Sequence[str],
-    images: Split,
-    labels: tuple[str, ...],
-    progress: Progress | None,
-) -> Iterator[_Row]:
-    # Two variants' probabilities at a time: those of 50,000 images in 1,000 classes take 200 MB.
-    first = None
-    for name in names:
-        with ready(variant=name) as predictor:
-            said = _said(predictor, images, len(labels), progress)
-            accuracy = _accuracy(predictor, labels, images.labels, said)
-        against = _against(first, said, images.labels) if first else None
-        yield _Row(accuracy, mistakes(said, images.labels), against)
-        first = first or said
-
-
-def _against(
-    first: Said, second: Said, labels: NDArray[np.int64]
-) -> tuple[PairedAccuracy, Disagreements]:
-    answers = (first.answers, second.answers)
-    return (
-        compare_answers(first.name, second.name, *answers, labels),
-        disagreements(first, second),
+def _report(
+    bundle: Bundle,
+    data: Dataset,
+    split: SplitName,
+    rows: Sequence[Row],
+    baseline: Baseline | None,
+) -> EvalReport:
+    images: Split = getattr(data, split)
+    pairs = [row.against_first for row in rows if row.against_first]
+    wrong = tuple(row.mistakes for row in rows)
+    differing = tuple(differ for _, differ in pairs)
+    return EvalReport(
+        data=data.name,
+        source=data.source,
+        split=split,
+        split_sha256=images.sha256,
+        images=len(images),
+        labels=data.labels,
+        variants=tuple(row.accuracy for row in rows),
+        comparisons=tuple(pair for pair, _ in pairs),
+        measured=variant_digests(bundle, [row.accuracy.name for row in rows]),
+        notes=data.notes,
+        mistakes=wrong,
+        disagreements=differing,
+        pictures=pictures(images, bundle.manifest.contract.color, [*differing, *wrong]),
+        baseline=baseline,
     )
-
-
-def _said(predictor: Predictor, split: Split, classes: int, progress: Progress | None) -> Said:
-    count, step = len(split), predictor.batch_size
-    answers, probabilities = [], []
-    logits = predictor.contract.output_kind == "logits"
-    for start in range(0, count, step):
-        outputs = predictor.run(split.images[start : start + step])
-        if outputs.ndim != 2 or outputs.shape[1] < classes or not np.isfinite(outputs).all():
-            raise ModelError(
-                f"{predictor.variant.path} does not answer with a finite score for each of "
-                f"{classes} classes.",
-                "Look at it with `edgecnn parity`.",
-            )
-        answers.append(outputs.argmax(axis=1).astype(np.int64))
-        scores = softmax(outputs.astype(np.float64)) if logits else outputs
-        probabilities.append(scores.astype(np.float32))
-        if progress:
-            progress(predictor.variant.name, min(1.0, (start + step) / count))
-    return Said(predictor.variant.name, np.concatenate(probabilities), np.concatenate(answers))
-
-
-def _accuracy(
-    predictor: Predictor, names: tuple[str, ...], labels: NDArray[np.int64], said: Said
-) -> VariantAccuracy:
-    size = max(len(names), int(said.answers.max()) + 1)
-    confusion = np.zeros((size, size), np.int64)
-    np.add.at(confusion, (labels, said.answers), 1)
-    correct = int(confusion.trace())
-    return VariantAccuracy(
-        name=said.name,
-        runtime=predictor.session.runtime,
-        provider=predictor.session.provider,
-        images=len(labels),
-        correct=correct,
-        accuracy=wilson(correct, len(labels)),
-        classes=tuple(_class(name, confusion[i], i) for i, name in enumerate(names)),
-        confusion=tuple(tuple(row) for row in confusion.tolist()),
-        confidence=confidence_bins(said, labels),
-    )
-
-
-def _class(name: str, row: NDArray[np.int64], index: int) -> ClassAccuracy:
-    images, correct = int(row.sum()), int(row[index])
-    return ClassAccuracy(name, images, correct, wilson(correct, images) if images else None)
-
-
-def _digests(bundle: Bundle, names: Sequence[str]) -> dict[str, str]:
-    files = [file for name in names for file in bundle.variant(name).files]
-    return {file: bundle.files[file].sha256 for file in files}

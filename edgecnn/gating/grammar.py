@@ -34,6 +34,7 @@ class Gate:
         operator: `>`, `>=`, `<` or `<=`.
         limit: In seconds, bytes, 1/second or a share; of a change, the share (3 % is 0.03) or the
             points (0.5pp is 0.005), with its sign.
+        typed: Operator and limit as they were typed.
         relative: The limit is of the change against the baseline.
         variant: The one variant that it holds for; empty for all.
     """
@@ -42,6 +43,7 @@ class Gate:
     metric: Metric
     operator: Operator
     limit: float
+    typed: str
     relative: bool
     variant: str = ""
 
@@ -112,7 +114,8 @@ def parse_gate(text: str, command: Command) -> Gate:
     operator = _operator(text, sign, at_sign, metric)
     _, at_limit = _take(_SPACE, text, at_sign + len(sign))
     limit, relative = _limit(text, at_limit, metric)
-    return Gate(text, metric, operator, limit, relative, variant)
+    typed = f"{operator} {text[at_limit:].strip()}"
+    return Gate(text, metric, operator, limit, typed, relative, variant)
 
 
 def _subject(text: str) -> tuple[int, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edgecnn.gating.grammar import Gate
-from edgecnn.gating.words import amount, limit_kind, span
+from edgecnn.gating.words import limit_kind, span
 from edgecnn.spec import Verdict
 from edgecnn.stats import Interval
 
@@ -94,6 +94,26 @@ def together(results: Sequence[GateResult]) -> Verdict:
     return Verdict(outcome, tuple(result.reason for result in results))
 
 
+def exit_code(
+    results: Sequence[GateResult], inconclusive: Literal["pass", "fail"] | None = None
+) -> int:
+    """Give what a run with gates ends with: 0 all passed, 1 one failed, 5 undecided.
+
+    Args:
+        results: What became of them.
+        inconclusive: What an interval that holds its limit counts as. What was not measured, or is
+            not valid, never counts as passed.
+    """
+    outcome = together(results).outcome
+    if outcome != "inconclusive":
+        return int(outcome == "fail")
+    if inconclusive == "fail":
+        return 1
+    open_ = [result for result in results if result.outcome == "inconclusive"]
+    accepted = inconclusive == "pass" and all(result.believed for result in open_)
+    return 0 if accepted else 5
+
+
 def _check(gate: Gate, figures: Sequence[Figure]) -> Iterator[GateResult]:
     wanted = (gate.metric.name, gate.needs_baseline)
     matching = [
@@ -150,7 +170,7 @@ def _result(gate: Gate, figure: Figure, outcome: Outcome, why: str) -> GateResul
 
 def _reason(gate: Gate, figure: Figure, why: str) -> str:
     kind = limit_kind(gate.metric, relative=gate.relative)
-    limit = f"limit {gate.operator} {amount(gate.limit, kind, change=gate.relative)}"
+    limit = f"limit {gate.typed}"
     name = f"{figure.variant}: {gate.metric.name}" if figure.variant else gate.metric.name
     if figure.value is None:
         return f"{name} is not known, for {figure.doubt} ({limit})"

@@ -83,3 +83,56 @@ def test_errors_say_what_and_end_rightly(
     done = type_command("eval", make_bundle().folder, *arguments)
     assert (done.code, done.out) == (code, "")
     assert problem in done.err
+
+
+def test_gates_decide_the_exit_code(
+    make_bundle: MakeBundle, type_command: TypeCommand, tmp_path: Path
+) -> None:
+    old, new = make_bundle("old").folder, make_bundle("new").folder
+    summary = tmp_path / "summary.md"
+    words = ["eval", new, "--baseline", old, "--variant", "fp32", "--markdown", summary]
+    passed = type_command(*words, "--fail-if", "accuracy < -5pp")
+    assert passed.code == 0
+    assert "  pass  fp32: accuracy changed by +0.00 points" in passed.out
+    assert "fp32 against baseline fp32: a drop of 0.00 points" in passed.out
+    assert summary.read_text().startswith("### edgecnn eval: passed\n")
+    open_ = [*words, "--fail-if", "accuracy < -0.5pp"]
+    assert type_command(*open_).code == 5
+    assert type_command(*open_, "--inconclusive", "pass").code == 0
+    assert type_command(*open_, "--inconclusive", "fail").code == 1
+    both = type_command(*open_, "--fail-if", "accuracy < 100%", "--json")
+    assert both.code == 1
+    assert [gate["outcome"] for gate in json.loads(both.out)["body"]["gates"]] == [
+        "inconclusive",
+        "fail",
+    ]
+    assert "Gate fail: fp32: accuracy is " in both.err
+    assert summary.read_text().startswith("### edgecnn eval: FAILED\n")
+
+
+def test_what_cannot_end_well_is_refused_at_once(
+    make_bundle: MakeBundle, type_command: TypeCommand, tmp_path: Path
+) -> None:
+    folder = make_bundle().folder
+    done = type_command("eval", folder, "--inconclusive", "pass")
+    assert (done.code, done.out) == (2, "")
+    assert "--fail-if" in done.err
+    done = type_command("eval", folder, "--markdown", tmp_path)
+    assert (done.code, done.out) == (2, "")
+    done = type_command("eval", folder, "--fail-if", "accuracy > 0.5")
+    assert (done.code, done.out) == (2, "")
+    assert "\n  accuracy > 0.5\n           ^\n" in done.err
+
+
+def test_github_collects_the_summaries_of_a_step(
+    make_bundle: MakeBundle,
+    type_command: TypeCommand,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    summary = tmp_path / "step.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    folder = make_bundle().folder
+    for _ in range(2):
+        assert type_command("eval", folder, "--markdown", summary).code == 0
+    assert summary.read_text().count("### edgecnn eval\n") == 2

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecnn.gating import Figure, check, parse_gate, together
+from edgecnn.gating import Figure, check, exit_code, parse_gate, together
 from edgecnn.gating.metrics import Command
-from edgecnn.gating.words import amount
+from edgecnn.gating.words import span
 from edgecnn.stats import Interval, tango
 from edgecnn.units import Kind
 
@@ -96,7 +96,7 @@ def test_a_gate_without_a_figure_does_not_pass() -> None:
     few = Figure("latency.p99", "fp32", None, doubt="25 calls are too few")
     (result,) = check([parse_gate("latency.p99 > 5ms", "bench")], [few])
     assert result.reason == (
-        "fp32: latency.p99 is not known, for 25 calls are too few (limit > 5.00 ms)"
+        "fp32: latency.p99 is not known, for 25 calls are too few (limit > 5ms)"
     )
 
 
@@ -105,18 +105,18 @@ def test_a_gate_holds_for_all_variants_or_for_the_one_it_names() -> None:
     assert len(outcome("size > 5kB", *figures)) == 2
     (result,) = check([parse_gate("int8: size > 5kB", "bench")], figures)
     assert result.variant == "int8"
-    assert result.reason == "int8: size is 9.00 kB (limit > 5.00 kB): beyond the limit"
+    assert result.reason == "int8: size is 9.00 kB (limit > 5kB): beyond the limit"
 
 
 def test_reasons_name_figure_interval_and_limit() -> None:
     (result,) = check([parse_gate("latency.p90 > 5ms", "bench")], [p90(0.004, 0.006)])
     assert result.reason == (
-        "fp32: latency.p90 is 5.00 ms, 95 % interval 4.00 ms to 6.00 ms (limit > 5.00 ms): "
+        "fp32: latency.p90 is 5.00 ms, 95 % interval 4.00 to 6.00 (limit > 5ms): "
         "too wide an interval to tell, for it holds the limit"
     )
     figure = p90(0.05, math.inf, relative=True)
     (result,) = check([parse_gate("latency.p90 > +3%", "bench")], [figure])
-    assert "changed by +5.00 %, 95 % interval +5.00 % to any amount" in result.reason
+    assert "changed by +5.00 %, 95 % interval +5.00 to any amount" in result.reason
     assert (result.low, result.high) == (0.05, None)
 
 
@@ -153,18 +153,36 @@ def test_pass_and_fail_never_both_and_never_on_both_sides(
 
 
 @pytest.mark.parametrize(
-    ("value", "kind", "text"),
+    ("ends", "kind", "change", "text"),
     [
-        (31.4e-6, "time", "31.40 µs"),
-        (0.25, "time", "250.00 ms"),
-        (12.0, "time", "12.00 s"),
-        (999.0, "size", "999.00 bytes"),
-        (2e5, "size", "200.00 kB"),
-        (0.8512, "number", "85.12 %"),
-        (0.0003, "share", "0.0300 %"),
-        (1234.5, "rate", "1,234 /s"),
-        (0.0, "points", "0.00 points"),
+        ((31.4e-6, 31e-6, 32e-6), "time", False, "31.40 µs, 95 % interval 31.00 to 32.00"),
+        ((0.25, 0.25, 0.25), "time", False, "250.00 ms"),
+        ((12, 12, 12), "time", False, "12.00 s"),
+        ((999, 999, 999), "size", False, "999.00 bytes"),
+        ((2e5, 2e5, 2e6), "size", False, "0.20 MB, 95 % interval 0.20 to 2.00"),
+        ((0.8512, 0.8512, 0.8512), "number", False, "85.12 %"),
+        ((-1e-9, -0.001, 0.001), "points", True, "+0.00 points, 95 % interval -0.10 to +0.10"),
+        ((0.05, 0.05, math.inf), "share", True, "+5.00 %, 95 % interval +5.00 to any amount"),
+        ((1234.5, 1234.5, 1234.5), "rate", False, "1,234 /s"),
     ],
 )
-def test_amounts(value: float, kind: Kind, text: str) -> None:
-    assert amount(value, kind) == text
+def test_figures_in_words(
+    ends: tuple[float, float, float], kind: Kind, change: bool, text: str
+) -> None:
+    assert span(Interval(*ends), kind, change=change) == text
+
+
+@pytest.mark.parametrize(
+    ("ends", "doubt", "codes"),
+    [
+        ((0.001, 0.002), "", (0, 0, 0)),
+        ((0.006, 0.007), "", (1, 1, 1)),
+        ((0.004, 0.006), "", (5, 0, 1)),
+        ((0.001, 0.002), "others took the CPU", (5, 5, 1)),
+        ((0.006, 0.007), "others took the CPU", (5, 5, 1)),
+    ],
+)
+def test_exit_codes(ends: tuple[float, float], doubt: str, codes: tuple[int, ...]) -> None:
+    results = check([parse_gate("latency.p90 > 5ms", "bench")], [p90(*ends, doubt=doubt)])
+    assert tuple(exit_code(results, choice) for choice in (None, "pass", "fail")) == codes
+    assert exit_code(()) == 0

@@ -1,0 +1,110 @@
+"""What was measured as GitHub-flavoured Markdown: for the summary of a CI job, or a comment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from edgecnn.evaluation import EvalReport, PairedAccuracy
+from edgecnn.gating import GateResult, together
+from edgecnn.machine import Machine
+from edgecnn.reporting.words import percent
+from edgecnn.reports import Report
+from edgecnn.stats import Interval
+
+# Characters that Markdown or HTML would take for more than themselves.
+_MARKS = re.compile(r"([\\`*_\[\]<>|~])")
+_WORDS = {"pass": "passed", "fail": "FAILED", "inconclusive": "inconclusive"}
+
+
+def eval_summary(report: Report, body: EvalReport) -> str:
+    """Sum up an evaluation.
+
+    Args:
+        report: What wraps it: machine, command, version.
+        body: What was found.
+
+    Returns:
+        Markdown, ending in a newline.
+    """
+    images = f"{body.images:,} {body.split} images of {escape(body.data)}"
+    return _page(report, "eval", body.gates, [f"Accuracy on {images}.", _accuracies(body)])
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
+    """Write a table; text is escaped.
+
+    Args:
+        columns: The columns' names.
+        rows: Text of the cells, a row as long as the columns.
+        left: How many columns, from the first, hold text; the others hold numbers.
+    """
+    marks = [":--" if number < left else "--:" for number in range(len(columns))]
+    lines = [_row(columns), "|" + "|".join(marks) + "|", *map(_row, rows)]
+    return "\n".join(lines)
+
+
+def escape(text: str) -> str:
+    """Write text so that it stands for itself, on one line."""
+    return _MARKS.sub(r"\\\1", " ".join(text.split()))
+
+
+def _page(report: Report, command: str, gates: Sequence[GateResult], parts: Sequence[str]) -> str:
+    verdict = f": {_WORDS[together(gates).outcome]}" if gates else ""
+    sections = [f"### edgecnn {command}{verdict}"]
+    if gates:
+        sections.append(_gates(gates))
+    return "\n\n".join([*sections, *filter(None, parts), _footer(report)]) + "\n"
+
+
+def _gates(gates: Sequence[GateResult]) -> str:
+    rows = [(_WORDS[one.outcome], one.gate, one.variant, one.reason) for one in gates]
+    return table(("gate", "fails if", "variant", "why"), rows, left=4)
+
+
+def _accuracies(body: EvalReport) -> str:
+    pairs = {pair.second: pair for pair in body.baseline.comparisons} if body.baseline else {}
+    known = {one.name: one.accuracy for one in body.baseline.variants} if body.baseline else {}
+    columns = ["variant", "accuracy", "95 % interval"]
+    columns += ["baseline", "change in points", "95 % interval"] if body.baseline else []
+    rows = []
+    for one in body.variants:
+        row = [one.name, percent(one.accuracy.estimate, 2), _range(one.accuracy)]
+        if body.baseline:
+            row += _against(known.get(one.name), pairs.get(one.name))
+        rows.append(row)
+    return table(columns, rows)
+
+
+def _against(accuracy: Interval | None, pair: PairedAccuracy | None) -> Iterator[str]:
+    if accuracy is None or pair is None:
+        yield from ("none", "", "")
+        return
+    drop = pair.drop
+    yield percent(accuracy.estimate, 2)
+    yield _points(-drop.estimate)
+    yield f"{_points(-drop.high)} to {_points(-drop.low)}"
+
+
+def _points(share: float) -> str:
+    return f"{round(100 * share, 2) + 0.0:+.2f}"  # what rounds to nothing has no minus
+
+
+def _range(interval: Interval) -> str:
+    return f"{percent(interval.low)} to {percent(interval.high)}"
+
+
+def _footer(report: Report) -> str:
+    return (
+        f"<sub>{escape(machine_text(report.machine))} · edgecnn {escape(report.edgecnn)} · "
+        f"{escape(report.command)}</sub>"
+    )
+
+
+def machine_text(machine: Machine) -> str:
+    """Name a machine: processor and the cores that were allowed."""
+    return f"{machine.cpu}, {machine.allowed_cores} of {machine.cores} cores"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(map(escape, cells))} |"
