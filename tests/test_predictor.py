@@ -294,4 +294,4 @@ def test_a_device_needs_neither_torch_nor_onnx(make_bundle: MakeBundle) -> None:
         check=False,
     )
     assert done.stderr == ""
-    assert done.stdout.split() == ["2", "fp32", "pass", "edgecnn.evaluation"]
+    assert done.stdout.split() == ["2", "fp32", "pass", "edgecnn.evaluation.run"]

@@ -46,8 +46,12 @@ def test_what_is_learned_comes_first_and_what_to_do_next_last(
     assert "Epoch 3: loss " in err
     assert "holdout " in err
     lines = out.splitlines()
-    assert lines[-3].startswith("Accuracy on 40 test images: 100.00 % (95 % interval 91.2")
-    assert lines[-2:] == ["Bundle: runs/lenet", "Next: edgecnn export --quantize"]
+    assert lines[-4].startswith("Accuracy on 40 test images: 100.00 % (95 % interval 91.2")
+    assert lines[-3:] == [
+        "Bundle: runs/lenet",
+        "Next: edgecnn export --quantize",
+        "See it all: edgecnn report runs/lenet --open",
+    ]
     assert {line.split()[0] for line in lines if line.strip()} >= {"dark", "light"}
     assert [path.name for path in Path("runs").iterdir()] == ["lenet"]
 
@@ -67,7 +71,8 @@ def test_a_bundle_elsewhere_is_named_in_what_to_do_next(
 ) -> None:
     done = type_command("train", "--data", pictures, "--epochs", 1, "--output", "made here")
     assert done.code == 0
-    assert done.out.endswith("Next: edgecnn export 'made here' --quantize\n")
+    assert "\nNext: edgecnn export 'made here' --quantize\n" in done.out
+    assert done.out.endswith("See it all: edgecnn report 'made here' --open\n")
 
 
 def test_an_accuracy_that_is_not_reached_is_said_on_stderr(
