@@ -22,7 +22,7 @@ from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.errors import InputError, RuntimeCrashed
 from edgecnn.plain import Request, is_file_name, open_files
 from edgecnn.records import to_builtins
-from edgecnn.reports import Report, make_report
+from edgecnn.reports import Report, make_report, version_of
 from edgecnn.runtime import Options, check_available
 from edgecnn.spec import InputContract, Variant
 from edgecnn.worker import Opened
@@ -275,7 +275,7 @@ def _files(model: Bundle | Path | str | Sequence[Path | str]) -> Sequence[Path |
 
 
 def _save(blank: Report, keep: Callable[[Report], None], report: BenchReport) -> None:
-    keep(replace(blank, body=to_builtins(report)))
+    keep(replace(blank, body=to_builtins(report), body_version=version_of(BenchReport)))
 
 
 def _nowhere(report: BenchReport) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecnn.benchmark import Interrupted, bench, compare_latency
+from edgecnn.benchmark import BenchReport, Interrupted, bench, compare_latency
 from edgecnn.benchmark.engine import is_steady
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, InputError, RuntimeCrashed
-from edgecnn.reports import Report
+from edgecnn.reports import Report, read_body
 
 TROUBLED = str(Path(__file__).parents[1] / "runtimes" / "troubled")
 MakeBundle = Callable[..., Bundle]
@@ -54,7 +54,7 @@ def test_every_variant_is_measured_and_compared(make_bundle: MakeBundle) -> None
     assert all(session.warmup.runs == 2 for session in report.samples.sessions)
     assert min(row.resident_bytes for row in report.variants) > 1_000_000
     assert report.setup.images == "8 golden images, in turn in 8 batches of 1"
-    assert kept[-1].body["interrupted"] is False
+    assert read_body(kept[-1], BenchReport) == report
     assert set(kept[-1].measured) == {"fp32.onnx", "int8.onnx"}
     assert sorted(told) == told
     assert told[0] == 0
