@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import hashlib
+import math
 import re
+import typing
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from edgecnn.errors import InputError
 
 Record = TypeVar("Record")
+
+
+@dataclass(frozen=True)
+class NullIs:
+    """What a float is read as where JSON, which has no word for it, says `null`."""
+
+    value: float
+
+
+# Floats of a record that may be no number, or infinite; in memory they are what they are.
+MaybeNaN: TypeAlias = Annotated[float, NullIs(math.nan)]
+MaybeInfinite: TypeAlias = Annotated[float, NullIs(math.inf)]
 
 # No string can match it: in JSON a line never breaks inside one.
 _NUMBERS = re.compile(rb"\[\n[-+.\deE,\s]+\]")
@@ -27,7 +44,8 @@ def to_json(record: object) -> bytes:
     """Write a record as indented JSON, ending in a newline; same record, same bytes.
 
     Numbers in a list share a line, or raw samples would take one each. Non-finite floats become
-    `null`: JSON has no word for them.
+    `null`: JSON has no word for them, and a field that is no `MaybeNaN` or `MaybeInfinite` is then
+    not read back.
     """
     import msgspec
 
@@ -78,7 +96,7 @@ def from_builtins(kind: type[Record], data: object, *, where: str) -> Record:
     import msgspec
 
     try:
-        record = msgspec.convert(data, kind, strict=True)
+        record = msgspec.convert(_without_nulls(kind, data), kind, strict=True)
     except msgspec.ValidationError as error:
         raise InputError(f"{where} is not valid: {error}.") from error
     unknown = _unknown_keys(data, to_builtins(record))
@@ -129,6 +147,41 @@ def file_sha256(path: Path) -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def _without_nulls(kind: Any, data: Any) -> Any:
+    """Put floats in the place of nulls that stand for them; nothing else is changed."""
+    if not _may_be_null(kind):
+        return data
+    for mark in getattr(kind, "__metadata__", ()):
+        if isinstance(mark, NullIs) and data is None:
+            return mark.value
+    hints = _hints(kind)
+    if hints and isinstance(data, Mapping):
+        return {key: _without_nulls(hints.get(key), value) for key, value in data.items()}
+    parts = [part for part in typing.get_args(kind) if _may_be_null(part)]
+    if typing.get_origin(kind) is dict and isinstance(data, Mapping):
+        return {key: _without_nulls(parts[-1], value) for key, value in data.items()}
+    if typing.get_origin(kind) in (list, tuple) and isinstance(data, list):
+        return [_without_nulls(parts[0], value) for value in data]
+    return functools.reduce(lambda value, part: _without_nulls(part, value), parts, data)
+
+
+@functools.cache
+def _may_be_null(kind: Any) -> bool:
+    """Say whether a type holds, at any depth, a float that may be written as null."""
+    if any(isinstance(mark, NullIs) for mark in getattr(kind, "__metadata__", ())):
+        return True
+    parts = [*_hints(kind).values(), *typing.get_args(kind)]
+    return any(_may_be_null(part) for part in parts)
+
+
+@functools.cache
+def _hints(kind: Any) -> dict[str, Any]:
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        return {}
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
 def _on_one_line(numbers: re.Match[bytes]) -> bytes:

@@ -29,6 +29,21 @@ class Outer:
     free: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Measured:
+    error: records.MaybeNaN
+    ratio: records.MaybeInfinite
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Several:
+    rows: tuple[Measured, ...]
+    named: dict[str, Measured]
+    one: Measured | None = None
+    count: int = 0
+
+
 FULL = Outer("a", 0.1, Inner(3, ("x", "y")), (Inner(1), Inner(2)), {"any": [1, None]})
 
 
@@ -38,6 +53,24 @@ def test_a_record_comes_back_as_it_was() -> None:
     assert records.to_json(records.from_json(Outer, text, where="x")) == text
     assert text.endswith(b"}\n")
     assert records.from_builtins(Outer, records.to_builtins(FULL), where="x") == FULL
+
+
+def test_floats_that_json_has_no_word_for_come_back() -> None:
+    infinite = Measured(1.5, math.inf)
+    full = Several((infinite, Measured(0.5, 2.5, 3.5)), {"a": infinite}, infinite)
+    text = records.to_json(full)
+    assert b'"ratio": null' in text
+    assert records.from_json(Several, text, where="x") == full
+    (row,) = records.from_json(
+        Several, records.to_json(Several((Measured(math.nan, 1.0),), {})), where="x"
+    ).rows
+    assert math.isnan(row.error)
+
+
+def test_null_is_no_other_float() -> None:
+    text = records.to_json(Outer("a", math.nan))
+    with pytest.raises(InputError, match="Expected `float`, got `null`"):
+        records.from_json(Outer, text, where="x")
 
 
 @pytest.mark.parametrize(

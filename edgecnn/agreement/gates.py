@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.agreement.metrics import Agreement, compare, derived_atol, excess
+from edgecnn.records import MaybeInfinite
 from edgecnn.spec import Tolerance, Verdict
 
 GateName = Literal["finite", "bits", "error", "sqnr", "top1"]
@@ -50,7 +51,7 @@ class Gate:
 
     name: GateName
     limit: float
-    value: float
+    value: MaybeInfinite
     passed: bool
     sentence: str
 

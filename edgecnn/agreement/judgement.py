@@ -20,6 +20,7 @@ from edgecnn.errors import InputError
 from edgecnn.golden import make_npz
 from edgecnn.plain import Request, existing_file, is_file_name
 from edgecnn.predictor import holds_scores
+from edgecnn.records import MaybeInfinite, MaybeNaN
 from edgecnn.spec import InputContract, Verdict
 
 _ON_GOLDEN = "A bundle is compared on its golden vectors."
@@ -39,11 +40,11 @@ class WorstImage:
     """
 
     index: int
-    error: float
+    error: MaybeInfinite
     answer: str
     expected_answer: str
-    output: float
-    expected_output: float
+    output: MaybeNaN
+    expected_output: MaybeNaN
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.errors import InputError
+from edgecnn.records import MaybeInfinite, MaybeNaN
 
 # What rounding costs differs from machine to machine and from batch to batch; 16 times what was
 # seen leaves room for that and is still far below any real mistake.
@@ -33,10 +34,10 @@ class Agreement:
     """
 
     images: int
-    max_abs: float
-    mean_abs: float
-    cosine: float
-    sqnr_db: float
+    max_abs: MaybeNaN
+    mean_abs: MaybeNaN
+    cosine: MaybeNaN
+    sqnr_db: MaybeInfinite
     top1: float | None
     not_finite: int = 0
 

@@ -12,6 +12,7 @@ import edgecnn
 from edgecnn import bundle as bundles
 from edgecnn.agreement import Comparison, ParityReport
 from edgecnn.errors import BundleError, InputError, UnavailableError
+from edgecnn.reports import make_report, read_body
 from edgecnn.spec import Tolerance
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ def test_a_sound_bundle_passes(make_bundle: MakeBundle, tiny_net: TinyNet) -> No
         error = predictor.run(tiny_net.images[:32]) - tiny_net.exact(tiny_net.images[:32])
     assert agreement.max_abs == pytest.approx(np.abs(error).max())
     assert agreement.mean_abs == pytest.approx(np.abs(error).mean())
+
+
+def test_a_report_comes_back_where_outputs_are_equal(make_bundle: MakeBundle) -> None:
+    found = edgecnn.parity(make_bundle().folder, threads=1)
+    assert math.isinf(only(found, "fp32", "own golden").agreement.sqnr_db)
+    report = make_report(ParityReport.KIND, found, found.measured)
+    assert read_body(report, ParityReport) == found
 
 
 def test_one_changed_weight_fails(make_bundle: MakeBundle, tiny_net: TinyNet) -> None:
