@@ -3,10 +3,12 @@
 A runtime fuses operators, renames them and adds some of its own, and does not say what became of
 what. Four things tell, in this order:
 
-1. An operator's name is that of a layer, but for what the runtime puts before and behind it
-   (`fused fc1/Gemm`, `Relu_nchwc`, `conv1/Conv_token_3`), or its first output is a layer's.
+1. An operator bears the name of a layer or of what a layer makes, but for what the runtime puts
+   before and behind it (`fused fc1/Gemm`, `Relu_nchwc`, `conv1/Conv_token_3`), or its own first
+   output is a layer's.
 2. If that layer is of another kind (a Conv that is named after the Relu behind it), the nearest one
-   of the operator's own kind before it belongs to it too, with what lies between.
+   of the operator's own kind before it belongs to it too, with what lies between. Where there is
+   none (a LayerNormalization, which the model spells out), all that nothing else is named after.
 3. What no operator is named after was fused into one beside it: into that one of those before it
    which runs last, for only then are all its inputs there; at the start, into the one behind it.
 4. Layers that only change a shape, and are not found, need no operator.
@@ -31,8 +33,8 @@ MOVERS = frozenset(
 WEIGHED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _ADDED = frozenset({"Cast", "MemcpyFromHost", "MemcpyToHost", "ReorderInput", "ReorderOutput"})
 _BEFORE = re.compile(r"^(fused |Fused)")
-_BEHIND = re.compile(r"(_nchwc|_token_\d+|_quant|_q)$")
-_FAR = 6  # layers that one operator may reach back over
+_BEHIND = re.compile(r"(_nchwc|_token_\d+|_quant|_q|_bn|_mul|_add|/\w*Fusion\w*/)$")
+_FAR = 12  # layers that one operator may reach back over
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,9 @@ class _State:
         return sorted(node for node, owner in self.owner.items() if owner == run)
 
     def kind_fits(self, run: int, node: int) -> bool:
-        return self.runs[run].operator.endswith(self.nodes[node].op_type)
+        kind, operator = self.nodes[node].op_type, self.runs[run].operator
+        # A MatMul and the Add behind it become a Gemm.
+        return operator.endswith(kind) or (kind == "MatMul" and operator.endswith("Gemm"))
 
 
 def map_layers(nodes: Sequence[NodeProto], runs: Sequence[OperatorRun]) -> Mapped:
@@ -95,21 +99,30 @@ def _layers(state: _State, run: int) -> tuple[int, ...]:
 
 def _by_name(state: _State) -> None:
     names = {node.name: place for place, node in enumerate(state.nodes) if node.name}
-    for exact in (True, False):
-        for run, operator in enumerate(state.runs):
-            place = names.get(operator.name if exact else plain_name(operator.name))
-            if place is None or place in state.owner or state.owned(run):
-                continue
-            if exact or _could_be(state, run, place):
-                state.owner[place] = run
+    # Shorter and shorter names, so that the nearest one is taken; of each, a layer's before a
+    # tensor's.
+    tries = [dict(enumerate(names_of(run.name))) for run in state.runs]
+    for step in range(max(map(len, tries), default=0)):
+        for known in (names, state.makers):
+            for run, shorter in enumerate(tries):
+                place = known.get(shorter.get(step, ""))
+                free = place is not None and place not in state.owner and not state.owned(run)
+                if place is not None and free and (not step or _could_be(state, run, place)):
+                    state.owner[place] = run
 
 
-def plain_name(name: str) -> str:
-    """Take off a name what a runtime puts before and behind it."""
-    name = _BEFORE.sub("", name)
-    while (shorter := _BEHIND.sub("", name)) != name:
-        name = shorter
-    return name
+def names_of(name: str) -> list[str]:
+    """Give a name, then without what a runtime puts before it, then without each thing behind it.
+
+    >>> names_of("fused conv/Conv_bn_nchwc")
+    ['fused conv/Conv_bn_nchwc', 'conv/Conv_bn_nchwc', 'conv/Conv_bn', 'conv/Conv']
+    """
+    found = [name]
+    for pattern in (_BEFORE, *[_BEHIND] * 4):
+        shorter = pattern.sub("", found[-1])
+        if shorter != found[-1]:
+            found.append(shorter)
+    return found
 
 
 def _could_be(state: _State, run: int, node: int) -> bool:
@@ -129,20 +142,28 @@ def _by_output(state: _State) -> None:
 
 
 def _reach_back(state: _State, run: int) -> None:
-    """Give an operator the layer of its own kind that lies before the one it is named after."""
+    """Give an operator the layers before the one it is named after that are in it too."""
     owned = state.owned(run)
     if not owned or any(state.kind_fits(run, node) for node in owned):
         return
-    paths = [[owned[0]]]
+    paths, region = [[owned[0]]], set[int]()
     while paths:
         path = paths.pop(0)
         for node in state.before(path[-1]):
-            if node in state.owner or len(path) > _FAR:
+            if node in state.owner or node in region or len(path) > _FAR:
                 continue
             if state.kind_fits(run, node):
                 state.owner |= dict.fromkeys([*path, node], run)
                 return
-            paths.append([*path, node])
+            if state.nodes[node].op_type not in WEIGHED:
+                region.add(node)
+                paths.append([*path, node])
+    if state.nodes[owned[0]].op_type not in QUANTIZERS:
+        state.owner |= dict.fromkeys(region - _movers(state, region), run)
+
+
+def _movers(state: _State, places: set[int]) -> set[int]:
+    return {place for place in places if state.nodes[place].op_type in MOVERS}
 
 
 def _fused(state: _State) -> None:
