@@ -109,9 +109,7 @@ def kind_of(run: OperatorRun) -> str:
 
 def _work(graph: Graph, run: OperatorRun, layers: tuple[int, ...]) -> Work:
     role = _role(graph, run, layers)
-    macs, operations = (
-        _arithmetic(graph, layers) if role in ("compute", "preprocessing") else (0, 0)
-    )
+    macs, operations = _arithmetic(graph, layers) if layers else _of_added(role)
     view = kind_of(run) in _VIEWS
     return Work(
         run=run,
@@ -144,12 +142,17 @@ def _arithmetic(graph: Graph, layers: tuple[int, ...]) -> tuple[int | None, int 
     """Give multiply-accumulates and operations of some layers; None where one is unknown."""
     macs = [layer.macs for place in layers if (layer := graph.layers[place])]
     others = [_operations(graph, place) for place in layers]
-    if not layers or None in macs:
+    if None in macs:
         return (None, None)
     total = sum(filter(None, macs))
     if None in others:
         return total, None
     return total, 2 * total + sum(filter(None, others))
+
+
+def _of_added(role: Role) -> tuple[int | None, int | None]:
+    """Say what an operator without a layer computes: nothing where it moves or converts data."""
+    return (None, None) if role == "compute" else (0, 0)
 
 
 def _operations(graph: Graph, place: int) -> int | None:

@@ -28,9 +28,22 @@ _EVENT = "_kernel_time"
 
 
 class Recording:
-    """The folder into which a session writes its profile; `settings` are the session's."""
+    """The folder into which a session writes its profile.
 
-    def __init__(self, settings: Any) -> None:
+    Args:
+        settings: The session's.
+        path: The model's file.
+
+    Attributes:
+        source: What the session is to be made from: the file, or its content with every operator
+            named.
+
+    Raises:
+        UnavailableError: onnx is not installed.
+    """
+
+    def __init__(self, settings: Any, path: str) -> None:
+        self.source = _named(path)
         self._folder = tempfile.TemporaryDirectory(prefix="edgecnn-profile-")
         folder = Path(self._folder.name)
         self._graph = folder / "optimized.onnx"
@@ -47,18 +60,10 @@ class Recording:
             session: ONNX Runtime's session.
             feed: What its last run was given, by name.
             make_session: Opens a graph as it is, without a profile.
-
-        Raises:
-            UnavailableError: onnx is not installed.
         """
+        import onnx
+
         events = json.loads(Path(session.end_profiling()).read_bytes())
-        try:
-            import onnx
-        except ImportError as error:
-            raise UnavailableError(
-                "A profile is read with onnx, which is not installed.",
-                "Install it with `pip install 'edgecnn[onnx]'`.",
-            ) from error
         model = onnx.load(str(self._graph), load_external_data=False)
         self.close()
         fed = {name: TensorSpec(name, x.dtype.name, x.shape) for name, x in feed.items()}
@@ -71,6 +76,26 @@ class Recording:
     def close(self) -> None:
         """Remove the folder; closing twice is harmless."""
         self._folder.cleanup()
+
+
+def _named(path: str) -> str | bytes:
+    """Give a model whose operators have names, which the events then bear."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise UnavailableError(
+            "A profile is read with onnx, which is not installed.",
+            "Install it with `pip install 'edgecnn[onnx]'`.",
+        ) from error
+    names = [node.name for node in onnx.load(path, load_external_data=False).graph.node]
+    if all(names) and len(set(names)) == len(names):
+        return path
+    model = onnx.load(path)
+    for node in model.graph.node:
+        if not node.name or names.count(node.name) > 1:
+            node.name = node.output[0]
+    content: bytes = model.SerializeToString()
+    return content
 
 
 def _with_finer_times(

@@ -116,10 +116,11 @@ def open_session(variant: Variant, *, provider: str, threads: int, options: Opti
     if provider in GPU_PROVIDERS:
         _load(provider_libraries(module, provider))
     settings = _settings(module, chosen, provider, threads)
-    recording = _recording(settings, provider) if chosen["profiling"] == "on" else None
+    profiling = chosen["profiling"] == "on"
+    recording = _recording(settings, variant, provider) if profiling else None
     try:
         session = module.InferenceSession(
-            variant.files[0],
+            recording.source if recording else variant.files[0],
             settings,
             [(name, _provider_options(provider, chosen))],
             enable_fallback=0,
@@ -136,14 +137,14 @@ def _open_as_it_is(module: ModuleType, chosen: dict[str, str], threads: int, mod
     return module.InferenceSession(model, settings, ["CPUExecutionProvider"])
 
 
-def _recording(settings: Any, provider: str) -> Recording:
+def _recording(settings: Any, variant: Variant, provider: str) -> Recording:
     if provider != "cpu":
         raise UnavailableError(
             f"On '{provider}' ONNX Runtime's profile times how long operators take to be started, "
             "not to compute.",
             "Profile with `--provider cpu`.",
         )
-    return Recording(settings)
+    return Recording(settings, variant.files[0])
 
 
 def _load(names: list[str]) -> None:
