@@ -8,9 +8,9 @@ A runtime is a folder on the shelf `runtimes/` (or anybody's) with a `runtime.py
     availability(provider) -> Availability      ok, or why not and the command that installs it
     open_session(variant, *, provider, threads, options) -> Session
 
-A session may have `profile() -> Iterable[OperatorRun]`: the operators of all runs so far and their
-times, given once. A runtime for which that costs time keeps a profile only where its option
-`profiling` is `on`.
+A runtime that can time its operators has `PROFILE_OPTIONS: Mapping[str, str]`, too: opened with
+these, a session has `profile() -> Iterable[OperatorRun]`, which gives the operators of all runs so
+far and their times, once.
 
 It never installs anything and never runs elsewhere than it was asked to. What all runtimes need in
 the same way (checking inputs, naming providers, choosing threads) is done here, once.
@@ -167,15 +167,11 @@ class CheckedSession(Closing):
         """Give the operators that the engine ran, in their order; once.
 
         Raises:
-            UnavailableError: This runtime does not say.
+            InputError: The session was opened without `profile_options`.
         """
-        asked = getattr(self._session, "profile", None)
-        if asked is None:
-            raise UnavailableError(
-                f"The runtime '{self.runtime}' does not time its operators.", "Use `--runtime ort`."
-            )
         with _failures(self.runtime):
-            return tuple(asked())
+            asked = getattr(self._session, "profile", None)
+            return tuple(asked()) if asked else ()
 
     def close(self) -> None:
         """Free what the session holds; closing twice is harmless."""
@@ -240,6 +236,20 @@ def check_available(runtime: str = "ort", provider: str | None = None) -> Target
     if not ok:
         raise UnavailableError(available.reason, available.remedy, available.requirements)
     return Target(adapter, wanted, available.versions)
+
+
+def profile_options(adapter: Runtime) -> Options:
+    """Give the options with which a runtime's sessions time their operators.
+
+    Raises:
+        UnavailableError: It does not time them.
+    """
+    options: Options | None = getattr(adapter, "PROFILE_OPTIONS", None)
+    if options is None:
+        raise UnavailableError(
+            f"The runtime '{adapter.NAME}' does not time its operators.", "Use `--runtime ort`."
+        )
+    return options
 
 
 def open_session(

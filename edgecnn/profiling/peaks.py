@@ -24,6 +24,7 @@ from edgecnn.profiling.models import SIZE, chains, product
 from edgecnn.profiling.report import Peak, Peaks
 from edgecnn.profiling.timing import interquartile_mean, read_profile
 from edgecnn.records import from_json, sha256, to_json
+from edgecnn.runtime import load_runtime, profile_options
 from edgecnn.spec import Variant
 from edgecnn.worker import Worker
 
@@ -148,7 +149,8 @@ def _clock(place: _Place, folder: Path, call: float) -> float:
     """Give the seconds that the profile adds to an operator's time, less half a tick."""
     variant, given = chains(folder, _LENGTHS, operators=8)
     bare = interquartile_mean(_times(place, variant, given)) / 1e9 - call
-    profiling = replace(place, options={**place.options, "profiling": "on"})
+    more = profile_options(load_runtime(place.runtime))
+    profiling = replace(place, options={**place.options, **more})
     with _opened(profiling, variant, given) as worker:
         worker.run(_PROFILED_RUNS)
         operators = worker.carry_out(read_profile)

@@ -25,7 +25,7 @@ from edgecnn.profiling.roofline import place_operators, profile_cost
 from edgecnn.profiling.timing import quiet, quiet_median, read_profile
 from edgecnn.profiling.work import Graph, measure_work, read_graph
 from edgecnn.reports import Report, make_report
-from edgecnn.runtime import Options, check_available
+from edgecnn.runtime import Options, check_available, profile_options
 from edgecnn.spec import OperatorRun, TensorSpec
 from edgecnn.worker import Opened, Worker
 
@@ -93,13 +93,14 @@ def profile(
     if not duration > 0:
         raise InputError(f"A duration of {duration:g} s cannot be measured.", "Use more than 0.")
     target = check_available(runtime, provider)
+    timing = profile_options(target.runtime)
     place = Place(runtime, target.provider, threads, options)
     job = _job(model, variants, batch_size, place, Request(_path(inputs), input_shapes or {}))
     say = progress or _silent
     measured, opened = [], None
     for number, subject in enumerate(job.subjects):
         tell = _part(say, number / len(job.subjects), 0.9 / len(job.subjects))
-        opened, given, times = _measure(subject, place, duration, tell)
+        opened, given, times = _measure(subject, place, timing, duration, tell)
         measured.append((subject, given, times))
     assert opened is not None, "a job has a subject"
     say("the machine's peaks", 0.9)
@@ -149,12 +150,16 @@ def _files(model: Bundle | Path | str | Sequence[Path | str]) -> Sequence[Path |
 
 
 def _measure(
-    subject: Subject, place: Place, duration: float, say: Callable[[float], None]
+    subject: Subject,
+    place: Place,
+    profiling: Options,
+    duration: float,
+    say: Callable[[float], None],
 ) -> tuple[Opened, Batches, _Measured]:
     """Time a variant's runs and operators, in two processes that take turns."""
     with ExitStack() as stack:
         bare, _, given = _open(stack, subject, place, {})
-        timing, opened, given = _open(stack, subject, place, {"profiling": "on"})
+        timing, opened, given = _open(stack, subject, place, profiling)
         bare.run_for(_WARMUP_SECONDS, at_least=2)
         warm = timing.run_for(_WARMUP_SECONDS, at_least=2).times_ns
         runs = _runs(subject, duration / 2, median(warm) / 1e9)

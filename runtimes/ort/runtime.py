@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, NDArray[np.generic]]
 
-__all__ = ["FORMATS", "NAME", "PROVIDERS", "availability", "open_session"]
+__all__ = ["FORMATS", "NAME", "PROFILE_OPTIONS", "PROVIDERS", "availability", "open_session"]
 
 NAME = "ort"
 FORMATS = frozenset({"onnx"})
 PROVIDERS = ("cpu", "cuda")
+PROFILE_OPTIONS = {"profiling": "on"}
 
 _LEVELS = {
     "all": "ORT_ENABLE_ALL",
