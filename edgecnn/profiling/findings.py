@@ -86,7 +86,7 @@ def _reason(graph: Graph, work: Work) -> str:
     if missing:
         return f"not quantized in the file: {', '.join(missing)}"
     if not _quantized_output(graph, work):
-        return "its result is not quantized again in the file"
+        return "its result is used in float in the file"
     return "its types of numbers are none that the runtime has an integer operator for"
 
 
@@ -103,10 +103,15 @@ def _missing_inputs(graph: Graph, work: Work) -> Iterator[str]:
 
 
 def _quantized_output(graph: Graph, work: Work) -> bool:
+    """Say whether all that reads an operator's results quantizes them first."""
     outputs = {name for each in work.layers for name in graph.nodes[each].output}
-    return any(
-        node.op_type == "QuantizeLinear" and node.input[0] in outputs for node in graph.nodes
-    )
+    inside = {id(graph.nodes[each]) for each in work.layers}
+    readers = [
+        node
+        for node in graph.nodes
+        if id(node) not in inside and not outputs.isdisjoint(node.input)
+    ]
+    return bool(readers) and all(node.op_type == "QuantizeLinear" for node in readers)
 
 
 def hints(graph: Graph, works: Sequence[Work]) -> dict[str, str]:
