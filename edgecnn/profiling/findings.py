@@ -67,7 +67,9 @@ def _unfused(
         before = [makers[spec.name] for spec in work.run.inputs if spec.name in makers]
         behind = [user for spec in work.run.outputs for user in users.get(spec.name, ())]
         around = [each for each in (*before, *behind) if works[each].kind in QUANTIZERS]
-        if around or _weighs(graph, work):
+        # What has no Dequantize before it lies before the quantized part, as normalising does.
+        within = any(works[each].kind == "DequantizeLinear" for each in before)
+        if within or _weighs(graph, work):
             cost = sum(operators[each].seconds for each in dict.fromkeys((place, *around)))
             names = ", ".join(map(graph.name, work.layers))
             yield Unfused(names, work.run.operator, _reason(graph, work), cost)

@@ -38,8 +38,9 @@ _PROFILED_RUNS = 40
 
 @dataclass(frozen=True)
 class _Place:
-    """A runtime on a provider with so many threads."""
+    """A worker, and the runtime that it opens one model after another on."""
 
+    worker: Worker
     runtime: str
     provider: str
     threads: int
@@ -102,9 +103,8 @@ def measure_peaks(
         UnavailableError: The runtime is not to be had, or does not time its operators.
         RuntimeCrashed: It crashed.
     """
-    place = _Place(runtime, provider, threads, options)
-    with tempfile.TemporaryDirectory(prefix="edgecnn-peaks-") as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(prefix="edgecnn-peaks-") as name, Worker() as worker:
+        folder, place = Path(name), _Place(worker, runtime, provider, threads, options)
         arithmetic = tuple(_arithmetic(place, folder, integer) for integer in (False, True))
         call, dispatch = _call_and_dispatch(place, folder)
         clock = _clock(place, folder, call)
@@ -151,31 +151,26 @@ def _clock(place: _Place, folder: Path, call: float) -> float:
     bare = interquartile_mean(_times(place, variant, given)) / 1e9 - call
     more = profile_options(load_runtime(place.runtime))
     profiling = replace(place, options={**place.options, **more})
-    with _opened(profiling, variant, given) as worker:
-        worker.run(_PROFILED_RUNS)
-        operators = worker.carry_out(read_profile)
+    worker = _opened(profiling, variant, given)
+    worker.run(_PROFILED_RUNS)
+    operators = worker.carry_out(read_profile)
     shown = [interquartile_mean(each.times_ns) / 1e9 for each in operators]
     return max(0.0, fmean(shown) - bare / len(shown)) if shown else 0.0
 
 
 def _times(place: _Place, variant: Variant, given: Mapping[str, Any]) -> Sequence[int]:
-    with _opened(place, variant, given) as worker:
-        worker.run_for(_SECONDS / 4, at_least=3, settle=False)
-        return worker.run_for(_SECONDS, at_least=20).times_ns
+    worker = _opened(place, variant, given)
+    worker.run_for(_SECONDS / 4, at_least=3, settle=False)
+    return worker.run_for(_SECONDS, at_least=20).times_ns
 
 
 def _opened(place: _Place, variant: Variant, given: Mapping[str, Any]) -> Worker:
-    worker = Worker()
-    try:
-        worker.open(
-            variant,
-            runtime=place.runtime,
-            provider=place.provider,
-            threads=place.threads,
-            options=dict(place.options),
-        )
-        worker.feed([given])
-    except BaseException:
-        worker.close()
-        raise
-    return worker
+    place.worker.open(
+        variant,
+        runtime=place.runtime,
+        provider=place.provider,
+        threads=place.threads,
+        options=dict(place.options),
+    )
+    place.worker.feed([given])
+    return place.worker
