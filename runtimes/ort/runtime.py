@@ -72,6 +72,8 @@ class OrtSession:
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
         """Compute the outputs, by name."""
+        if self._recording:
+            self._feed = dict(inputs)
         try:
             values = self._session.run(self._names, dict(inputs))
         except Exception as error:

@@ -149,6 +149,11 @@ def test_bytes_and_operations_are_counted(see: See, tiny_net: TinyNet) -> None:
     assert convolved.operations == 2 * 6 * 27 * 36 + 6 * 36  # and the ReLU's
 
 
+def test_a_pool_counts_its_window(see: See) -> None:
+    pool = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    assert see(of([pool])).of("y").operations == 9 * 16 * 8 * 8
+
+
 def quantized(operator: str, **attributes: Any) -> ModelProto:
     """Give conv → operator → conv, all between QuantizeLinear and DequantizeLinear."""
     constants: dict[str, NDArray[Any]] = {
