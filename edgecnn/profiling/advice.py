@@ -11,6 +11,7 @@ from edgecnn.profiling.report import Inserted, OperatorProfile, Peaks, Unfused
 _WORTH = 0.05  # of the time; less is not worth a sentence
 _NEAR = 0.5  # of the roof, as `reached`
 _FAR_FROM_ROOF = 3  # that many are named
+_OVER = 1.15  # of the peak: small operators' times are that uncertain
 _INT8_GAIN = 1.5
 _SHARED_OUT = 50  # times what dispatch takes: less is not worth a second thread
 
@@ -48,10 +49,23 @@ class Whole:
 
 def advise(whole: Whole) -> tuple[str, ...]:
     """Say what would help, what concerns the most time first."""
-    parts = (_dispatch, _int8, _threads, _memory, _far_from_roof, _unfused, _inserted)
+    parts = (_low_peaks, _dispatch, _int8, _threads, _memory, _far_from_roof, _unfused, _inserted)
     found = [pair for part in parts for pair in part(whole)]
     worth = sorted((pair for pair in found if pair[0] >= _WORTH), key=lambda pair: -pair[0])
     return tuple(f"{percent(share)} {text}" for share, text in worth)
+
+
+def _low_peaks(whole: Whole) -> Advice:
+    over = [
+        each
+        for each in whole.operators
+        if (each.peak_share or 0) > _OVER and each.seconds > _SHARED_OUT * each.dispatch_seconds
+    ]
+    yield (
+        whole.share(*over),
+        f"in {_count(over, 'operator')} above the peak of arithmetic: it was measured while the "
+        "machine was busy. Measure it anew with `--measure-peaks`.",
+    )
 
 
 def _dispatch(whole: Whole) -> Advice:

@@ -21,6 +21,7 @@ def operator(
     bound: Bound,
     reached: float,
     *,
+    peak_share: float | None = None,
     macs: int = 1_000,
     arithmetic: Arithmetic = "fp32",
     weights: int = 0,
@@ -48,7 +49,7 @@ def operator(
         memory_seconds=reached * seconds if bound == "memory" else 0.0,
         dispatch_seconds=PEAKS.dispatch_seconds,
         reached=reached,
-        peak_share=None,
+        peak_share=peak_share,
     )
 
 
@@ -113,6 +114,13 @@ def test_float_places_and_additions_are_named_by_their_cost() -> None:
         "30 % in what the runtime added: 2 ReorderOutput, out of the blocked layout.",
         "20 % in gate, which stays in float: the runtime has none.",
     ]
+
+
+def test_more_than_the_peak_says_that_the_peak_is_too_low() -> None:
+    (text, *_) = said(operator(80, "arithmetic", 1.0, arithmetic="int8", peak_share=1.3))
+    assert text.startswith("80 % in 1 operator above the peak of arithmetic")
+    assert "--measure-peaks" in text
+    assert "above" not in " ".join(said(operator(80, "arithmetic", 1.0, peak_share=1.05)))
 
 
 def test_little_is_not_worth_a_sentence() -> None:
