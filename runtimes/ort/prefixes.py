@@ -2,9 +2,11 @@
 
 ONNX Runtime's profile counts in whole microseconds and adds two to four of them to every operator,
 which is more than most of a small net take. Here the graph, as the engine runs it, is cut behind
-each operator; what an operator takes is the difference between two such prefixes, which take turns.
-Nothing is profiled, and outputs are written where they are wanted (IO binding), so that no copy of
-them is timed.
+each operator; what an operator takes is the difference between two such prefixes. Nothing is
+profiled, and outputs are written where they are wanted (IO binding), so that no copy of them is
+timed. Only one prefix is open at a time, for an engine's threads spin on after a call and would
+slow down the next; each is opened several times, for where a session's memory lies changes its
+speed.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 MOST_NS = 600_000
 _MOST_BYTES = 64 << 20  # of the graph; every prefix has a session of its own
 _MOST_OPERATORS = 128
-_ROUNDS, _CALLS = 40, 9
+_PASSES, _BURSTS, _CALLS, _WARMUP = 4, 10, 9, 5
 _START = "edgecnn/start"
 
 MakeSession = Callable[[bytes], Any]
@@ -52,15 +55,14 @@ def time_prefixes(
         shapes: Of every tensor that an operator makes, by name.
 
     Returns:
-        For each operator, the nanoseconds that it took in each round; noise may make them negative.
+        For each operator, the nanoseconds that it took each time; noise may make them negative.
     """
-    calls = [_call(make_session(each), feed, shapes) for each in _prefixes(model)]
-    for call in calls:
-        call()
-    rounds = [[_time(call) for call in calls] for _ in range(_ROUNDS)]
-    return [
-        [one[place + 1] - one[place] for one in rounds] for place in range(len(model.graph.node))
-    ]
+    prefixes = list(_prefixes(model))
+    times: list[list[int]] = [[] for _ in prefixes]
+    for _ in range(_PASSES):
+        for mine, content in zip(times, prefixes, strict=True):
+            mine += _bursts(_call(make_session(content), feed, shapes))
+    return [[long - short for short, long in zip(*pair, strict=True)] for pair in pairwise(times)]
 
 
 def _prefixes(model: ModelProto) -> Iterator[bytes]:
@@ -121,9 +123,15 @@ def _run(session: Any, binding: Any, held: object) -> None:
     session.run_with_iobinding(binding)  # which holds no reference to what it writes to
 
 
-def _time(call: Callable[[], object]) -> int:
+def _bursts(call: Callable[[], object]) -> list[int]:
+    """Time a prefix: the medians of some bursts of calls, in nanoseconds."""
+    for _ in range(_WARMUP):
+        call()
+    return [_burst(call) for _ in range(_BURSTS)]
+
+
+def _burst(call: Callable[[], object]) -> int:
     clock, times = time.perf_counter_ns, []
-    call()  # the first after another session finds that one's data in the caches
     for _ in range(_CALLS):
         begun = clock()
         call()
