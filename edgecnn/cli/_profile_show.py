@@ -9,6 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from edgecnn.profiling import (
+        Inserted,
         OperatorProfile,
         Peak,
         Peaks,
@@ -79,6 +80,8 @@ def _print_variant(profile: VariantProfile, top: int) -> None:
         left=2,
         caption=_caption(profile),
     )
+    if profile.inserted:
+        _print_list("The runtime added:", map(_inserted, profile.inserted))
     _print_list("In float although the model is quantized:", map(_unfused, profile.unfused))
     if profile.removed:
         _print_list("Layers that need no operator:", [", ".join(profile.removed)])
@@ -95,7 +98,7 @@ def _rows(profile: VariantProfile, top: int) -> Iterator[tuple[str, ...]]:
     latency = profile.latency_seconds
     for name, seconds in (
         (f"{len(others)} other operators", sum(each.seconds for each in others)),
-        ("Python and the engine, outside operators", profile.call_seconds),
+        ("Python and the engine", profile.call_seconds),
         ("not attributed", profile.unattributed_seconds),
     ):
         if others or not name.endswith("other operators"):
@@ -133,6 +136,11 @@ _HOW = {
 }
 
 
+def _inserted(each: Inserted) -> str:
+    why = f": {each.why}" if each.why else ""
+    return f"{each.count} {each.operator}, {_us(each.seconds)} µs{why}."
+
+
 def _unfused(each: Unfused) -> str:
     return f"{each.layer} ({each.operator}, {_us(each.seconds)} µs): {each.reason}."
 
@@ -155,4 +163,4 @@ def _digits(value: float) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+    return f"{round(100 * share)} %"
