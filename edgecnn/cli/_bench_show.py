@@ -54,12 +54,17 @@ def _print_setup(report: BenchReport) -> None:
 
 def _print_checks(report: BenchReport) -> None:
     costs = [
-        f"{row.checks_seconds * 1e6:.1f} µs with {row.variant}"
+        f"{_cost(row.checks_seconds)} with {row.variant}"
         for row in report.variants
         if row.checks_seconds is not None
     ]
     if costs:
         click.echo(f"edgecnn's own checks are not in these figures: {', '.join(costs)}.")
+
+
+def _cost(seconds: float) -> str:
+    # A difference of two medians, which noise can make negative.
+    return f"{seconds * 1e6:.1f} µs" if seconds > 0 else "less than can be measured"
 
 
 def _print_latency(report: BenchReport) -> None:
