@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -84,6 +85,29 @@ def smallest_provable_drop(n: int, discordant_share: float, confidence: float = 
     """
     half = discordant_share * n / 2
     return tango(half, half, n, confidence).high
+
+
+def median_interval(samples: Sequence[float], confidence: float = 0.95) -> Interval | None:
+    """Give the median with an interval that asks nothing of how the samples are spread.
+
+    Its ends are order statistics: of the n samples below or above the true median there are
+    binomially many, with probability 1/2.
+
+    Args:
+        samples: Independent, in any unit and order.
+        confidence: Two-sided confidence, at least.
+
+    Returns:
+        None where the samples are too few: with 95 % confidence fewer than 6.
+    """
+    from scipy.special import bdtr
+
+    ordered, count = sorted(samples), len(samples)
+    outside = [k for k in range((count + 1) // 2) if bdtr(k, count, 0.5) <= (1 - confidence) / 2]
+    if not outside:
+        return None
+    low, high = ordered[outside[-1]], ordered[count - 1 - outside[-1]]
+    return Interval(statistics.median(ordered), low, high, confidence)
 
 
 def samples_for_percentile(share: float, confidence: float = 0.95) -> int:

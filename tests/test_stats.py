@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from edgecnn.errors import InputError
 from edgecnn.stats import (
+    Interval,
+    median_interval,
     percentile,
     samples_for_percentile,
     smallest_provable_drop,
@@ -141,3 +143,16 @@ def test_percentile_needs_its_samples(share: float, needed: int) -> None:
     assert samples_for_percentile(share) == needed
     assert percentile(range(needed - 1), share) is None
     assert percentile(range(needed), share) == pytest.approx(share * (needed - 1))
+
+
+@pytest.mark.parametrize(("count", "outside"), [(6, 0), (8, 0), (9, 1), (20, 5), (100, 39)])
+def test_the_median_lies_between_order_statistics(count: int, outside: int) -> None:
+    # The textbook's table of ranks for 95 %.
+    found = median_interval(range(count, 0, -1))
+    assert found is not None
+    assert found == Interval((count + 1) / 2, 1 + outside, count - outside)
+
+
+def test_five_samples_do_not_bound_a_median() -> None:
+    assert median_interval([1, 2, 3, 4, 5]) is None
+    assert median_interval([]) is None

@@ -22,7 +22,7 @@ GOOD, BAD, UNSURE = "var(--good)", "var(--bad)", "var(--unsure)"
 # Okabe and Ito's colours, which colour-blind people tell apart, made readable on each background.
 SERIES = tuple(f"var(--series-{number})" for number in range(1, 8))
 # A second sign beside the colour.
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "stroke")
+SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 3], [4, 4], [1, 3])
 # Amounts from none to many: the same on both backgrounds, white text from the middle on.
 AMOUNTS = ("#eef4fa", "#c6dcee", "#94c0e0", "#5a9ccc", "#2f77b0", "#15558c", "#08366a")
@@ -118,6 +118,8 @@ _LOOK: dict[str, Any] = {
         "orient": "top",
         "symbolStrokeWidth": 2,
         "labelLimit": 280,
+        # Two legends stand below one another: side by side they may not fit.
+        "layout": {"top": {"direction": "vertical", "anchor": "start", "bounds": "full"}},
         "columnPadding": 30,  # readers' fonts may be wider than the one that was measured
     },
     "title": {"color": INK, "fontSize": 13, "anchor": "start"},

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from edgecnn.benchmark import BenchReport
+from edgecnn.benchmark.report import VariantLatency
 from edgecnn.evaluation import EvalReport, PairedAccuracy
 from edgecnn.gating import GateResult, together
 from edgecnn.machine import Machine
-from edgecnn.reporting.words import percent
+from edgecnn.reporting.words import percent, size, time
 from edgecnn.reports import Report
 from edgecnn.stats import Interval
 
@@ -29,6 +31,24 @@ def eval_summary(report: Report, body: EvalReport) -> str:
     """
     images = f"{body.images:,} {body.split} images of {escape(body.data)}"
     return _page(report, "eval", body.gates, [f"Accuracy on {images}.", _accuracies(body)])
+
+
+def bench_summary(report: Report, body: BenchReport) -> str:
+    """Sum up a bench.
+
+    Args:
+        report: What wraps it: machine, command, version.
+        body: What was found.
+
+    Returns:
+        Markdown, ending in a newline.
+    """
+    setup = body.setup
+    threads = "1 thread" if setup.threads == 1 else f"{setup.threads} threads"
+    what = f"{setup.runtime} on {setup.provider}, {threads}, batch {setup.batch_size}"
+    doubts = [f"**Not valid:** {escape('; '.join(body.reasons))}."] if not body.valid else []
+    parts = [*doubts, escape(f"Latency with {what}."), _latencies(body), _ratios(body)]
+    return _page(report, "bench", body.gates, parts)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
@@ -60,6 +80,45 @@ def _page(report: Report, command: str, gates: Sequence[GateResult], parts: Sequ
 def _gates(gates: Sequence[GateResult]) -> str:
     rows = [(_WORDS[one.outcome], one.gate, one.variant, one.reason) for one in gates]
     return table(("gate", "fails if", "variant", "why"), rows, left=4)
+
+
+def _latencies(body: BenchReport) -> str:
+    columns = ("variant", "median", "95 % interval", "p90", "p99", "cold start", "peak", "size")
+    return table(columns, [_latency(row) for row in body.variants])
+
+
+def _latency(row: VariantLatency) -> Sequence[str]:
+    def spell(seconds: float | None) -> str:
+        return "" if seconds is None else time(seconds)
+
+    interval = row.intervals.get("median")
+    return (
+        row.variant,
+        # The interval's own middle: it weighs sessions alike, the median of all calls does not.
+        (row.failure and "failed") or spell(interval.estimate if interval else row.median_seconds),
+        f"{time(interval.low)} to {time(interval.high)}" if interval else "",
+        spell(row.p90_seconds),
+        spell(row.p99_seconds),
+        spell(row.cold_start.total_seconds if row.cold_start else None),
+        size(row.peak_bytes) if row.peak_bytes else "",
+        size(row.size_bytes),
+    )
+
+
+def _ratios(body: BenchReport) -> str:
+    columns = ("compared", "time", "95 % interval", "noise floor", "outcome")
+    rows = [
+        (
+            f"{one.second} against {one.first}",
+            f"{100 * (one.ratio - 1):+.1f} %",
+            f"{100 * (one.low - 1):+.1f} to "
+            + ("?" if one.high is None else f"{100 * (one.high - 1):+.1f}"),
+            percent(one.noise_floor),
+            one.outcome,
+        )
+        for one in body.comparisons
+    ]
+    return table(columns, rows) if rows else ""
 
 
 def _accuracies(body: EvalReport) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from edgecnn import extras
 from edgecnn.bundle import Bundle, open_bundle
@@ -25,6 +26,8 @@ class Page:
         missing: Headings of those that it lacks, and the commands that bring their material.
         broken: Files among the reports that could not be read.
     """
+
+    KIND: ClassVar[str] = "report"
 
     path: str
     size: int

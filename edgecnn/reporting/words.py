@@ -24,6 +24,12 @@ def time(seconds: float) -> str:
     return f"{_three_digits(seconds * 1e3)} ms" if seconds < 1 else f"{_three_digits(seconds)} s"
 
 
+def time_range(low: float, high: float) -> str:
+    """Write two times, with one unit where both have the same: `238 to 246 µs`."""
+    (least, one), (most, other) = (time(each).split() for each in (low, high))
+    return f"{least} to {most} {other}" if one == other else f"{least} {one} to {most} {other}"
+
+
 def when(created: str) -> str:
     """Write a time stamp (ISO 8601) as a date and time of day in UTC."""
     moment = datetime.fromisoformat(created.replace("Z", "+00:00")).astimezone(timezone.utc)

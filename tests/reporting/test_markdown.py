@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import edgecnn
 from edgecnn.reporting.markdown import escape, eval_summary, table
-from edgecnn.reports import make_report
+from edgecnn.reporting.material import collect
+from edgecnn.reporting.sections import checks
+from edgecnn.reports import make_report, write_report
 
 if TYPE_CHECKING:
     from tests.conftest import MakeBundle
@@ -51,3 +53,14 @@ def test_without_gates_there_is_no_verdict(make_bundle: MakeBundle) -> None:
     found = edgecnn.evaluate(make_bundle(), threads=1)
     text = eval_summary(make_report("eval", found, found.measured), found)
     assert text.startswith("### edgecnn eval\n\nAccuracy on 120 test images of tiny.\n")
+
+
+def test_the_page_lists_gates_among_its_verdicts(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle()
+    found = edgecnn.evaluate(bundle, fail_if=["accuracy < 99%"], threads=1)
+    write_report(make_report("eval", found, found.measured), bundle.folder)
+    section = checks.build(collect(bundle))
+    assert section is not None
+    (finding,) = (one for one in section.findings if one.subject == "Gates of eval")
+    assert finding.verdict.outcome == "fail"
+    assert any("fp32: accuracy is " in reason for reason in finding.verdict.reasons)

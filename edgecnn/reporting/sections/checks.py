@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from edgecnn.agreement import Comparison, ParityReport
 from edgecnn.benchmark import BenchReport
+from edgecnn.evaluation import EvalReport
+from edgecnn.gating import together
 from edgecnn.quantization import QuantizeReport
-from edgecnn.reporting.contract import Finding, Section, Table
+from edgecnn.reporting.contract import Finding, Section
 from edgecnn.reporting.material import Kept, Material
 from edgecnn.spec import Verdict
 from edgecnn.verification import VerifyReport
@@ -18,16 +21,15 @@ COMMAND = "edgecnn parity"
 
 
 def build(material: Material) -> Section | None:
-    """Give the verdicts of quantize, parity, verify and bench, and what answers were held to."""
+    """Give the verdicts of every check and gate, and what answers were held to."""
     findings = tuple(_findings(material))
     parity, verified = material.newest(ParityReport), material.newest(VerifyReport)
     if not findings:
         return None
     values = {
         "parity": parity,
-        "parity_table": parity and _answers(parity.body.comparisons),
         "verified": verified,
-        "verified_table": verified and _answers(_checked(verified.body)),
+        "checked": verified and _checked(verified.body),
     }
     return Section(values, findings)
 
@@ -38,11 +40,22 @@ def _findings(material: Material) -> Iterator[Finding]:
         if quantized.body.gate:
             yield Finding("Loss of accuracy allowed", quantized.body.gate, quantized)
     if parity := material.newest(ParityReport):
-        yield Finding("Same answers as the reference", parity.body.verdict, parity)
+        agreed = _with_reason(parity.body.verdict, "Every comparison is within its tolerance.")
+        yield Finding("Same answers as the reference", agreed, parity)
     if verified := material.newest(VerifyReport):
-        yield Finding("Is the bundle what was written?", verified.body.verdict, verified)
+        sound = _with_reason(verified.body.verdict, "Every file is, and answers as it should.")
+        yield Finding("Is the bundle what was written?", sound, verified)
+    if (evaluated := material.newest(EvalReport)) and evaluated.body.gates:
+        yield Finding("Gates of eval", together(evaluated.body.gates), evaluated)
     if measured := material.newest(BenchReport):
         yield Finding("May the latency be believed?", _belief(measured), measured)
+        if measured.body.gates:
+            yield Finding("Gates of bench", together(measured.body.gates), measured)
+
+
+def _with_reason(verdict: Verdict, reason: str) -> Verdict:
+    # A pass of parity and verify has none.
+    return verdict if verdict.reasons else replace(verdict, reasons=(reason,))
 
 
 def _belief(measured: Kept[BenchReport]) -> Verdict:
@@ -56,19 +69,3 @@ def _belief(measured: Kept[BenchReport]) -> Verdict:
 
 def _checked(body: VerifyReport) -> tuple[Comparison, ...]:
     return tuple(comparison for check in body.variants for comparison in check.comparisons)
-
-
-def _answers(comparisons: tuple[Comparison, ...]) -> Table:
-    rows = [
-        (
-            one.name,
-            f"{one.runtime}/{one.provider}",
-            one.against,
-            one.output,
-            " ".join(gate.sentence for gate in one.gates) or "; ".join(one.verdict.reasons),
-            one.verdict.outcome,
-        )
-        for one in comparisons
-    ]
-    columns = ("variant", "runtime", "held against", "output", "found", "verdict")
-    return Table("Answers", columns, tuple(rows), left=6)

@@ -70,6 +70,7 @@ def _accuracy_chart(body: TrainReport) -> Any:
         if share is not None
     ]
     names = sorted({row["of"] for row in rows}, reverse=True)
+    dashes = alt.Scale(domain=names, range=DASHES[:2])
     return (
         alt.Chart(alt.InlineData(values=rows), height=260)
         .mark_line(point=True)
@@ -78,7 +79,7 @@ def _accuracy_chart(body: TrainReport) -> Any:
             y=alt.Y("accuracy:Q", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)),
             color=alt.Color("of:N", scale=alt.Scale(domain=names, range=list(SERIES[:2]))),
             shape=alt.Shape("of:N", scale=alt.Scale(domain=names, range=list(SHAPES[:2]))),
-            strokeDash=alt.StrokeDash("of:N", scale=alt.Scale(domain=names, range=DASHES[:2])),
+            strokeDash=alt.StrokeDash("of:N", scale=dashes, legend=None),
         )
     )
 

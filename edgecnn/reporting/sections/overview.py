@@ -71,7 +71,7 @@ def _sizes(bundle: Bundle, variant: Variant) -> Iterator[int]:
 def _share(found: Interval | None) -> str:
     if found is None:
         return "not measured"
-    return f"{percent(found.estimate)} ({percent(found.low)} to {percent(found.high)})"
+    return f"{percent(found.estimate)} ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
 def _time(seconds: float | None) -> str:
