@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
-from edgecnn.agreement import parity
+from edgecnn.agreement import ParityReport, parity
 from edgecnn.benchmark import LatencyComparison, bench
 from edgecnn.bundle import refuse_existing
+from edgecnn.evaluation import EvalReport, evaluate
 from edgecnn.exporting import export
 from edgecnn.quantization import QuantizeReport, quantize
 from edgecnn.quantization.verdict import judge
+from edgecnn.reports import Report, make_report, write_report
 from edgecnn.spec import Verdict
 from edgecnn.training import train
 
@@ -45,7 +49,13 @@ class DemoRow:
 
 @dataclass(frozen=True)
 class DemoReport:
-    """A row for each net."""
+    """What became of the nets.
+
+    Attributes:
+        rows: One for each net.
+    """
+
+    KIND: ClassVar[str] = "demo"
 
     rows: tuple[DemoRow, ...]
 
@@ -77,15 +87,30 @@ def _carry(net: str, place: Path, tell: Tell) -> DemoRow:
     tell(f"{net}: {100 * trained.accuracy.estimate:.1f} % right. Exporting and quantizing …")
     export(place)
     quantized = quantize(place, threads=_THREADS)
+    _keep(place, quantized, {quantized.file: quantized.sha256})
     tell(f"{net}: checking the answers against float64, and measuring …")
-    agreed = parity(place, threads=_THREADS).verdict
-    measured = bench(place, threads=_THREADS).comparisons
+    agreed = parity(place, threads=_THREADS)
+    _keep(place, agreed, agreed.measured)
+    evaluated = evaluate(place, threads=_THREADS)
+    _keep(place, evaluated, evaluated.measured)
+    measured = bench(place, threads=_THREADS, keep=partial(_write, place)).comparisons
     latency = measured[0] if measured else None
     verdict = _unmeasured()
     if latency:
         verdict = judge(quantized.paired, quantized.agreement, latency, None, quantized.work)
     tell(f"{net}: {verdict.reasons[0]}")
-    return DemoRow(net, str(place), quantized, agreed, latency, verdict)
+    return DemoRow(net, str(place), quantized, agreed.verdict, latency, verdict)
+
+
+def _keep(
+    place: Path, body: QuantizeReport | ParityReport | EvalReport, measured: dict[str, str]
+) -> None:
+    # As the commands do, so that `edgecnn report` has something to show.
+    _write(place, make_report(body.KIND, body, measured))
+
+
+def _write(place: Path, report: Report) -> None:
+    write_report(report, place)
 
 
 def _unmeasured() -> Verdict:

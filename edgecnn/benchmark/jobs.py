@@ -10,6 +10,7 @@ from pathlib import Path
 from edgecnn.benchmark.engine import Batches, Place, Subject
 from edgecnn.benchmark.inputs import Images, bundle_images, describe, make_batches
 from edgecnn.benchmark.plan import Plan
+from edgecnn.benchmark.report import Baseline
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, InputError
 from edgecnn.plain import NO_INPUTS, RANDOM, PlainFile, Request, batch_of, batches
@@ -30,6 +31,7 @@ class Job:
         measured: SHA-256 of every file, by name; empty if nobody asks.
         inputs: Of plain files, what they are run on, in two words.
         own_images: The model's own images; None where it has none.
+        baseline: What the subjects are compared with; None if none was named.
     """
 
     subjects: tuple[Subject, ...]
@@ -40,6 +42,13 @@ class Job:
     measured: dict[str, str] = field(default_factory=dict)
     inputs: str = ""
     own_images: Images | None = None
+    baseline: Baseline | None = None
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """Names of the subjects that are not the baseline's."""
+        rivals = {pair.baseline for pair in self.baseline.pairs} if self.baseline else set()
+        return tuple(each.name for each in self.subjects if each.name not in rivals)
 
 
 def bundle_job(

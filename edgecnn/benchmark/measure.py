@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from edgecnn.benchmark.baseline import beside_bundle, beside_files
 from edgecnn.benchmark.engine import Place, Progress, Run, Subject
 from edgecnn.benchmark.estimate import LatencyComparison
+from edgecnn.benchmark.figures import judge
 from edgecnn.benchmark.inputs import Images
 from edgecnn.benchmark.jobs import Job, bundle_job, files_job, image_job
 from edgecnn.benchmark.plan import DURATION_SECONDS, Plan, make_plan
@@ -20,6 +22,7 @@ from edgecnn.benchmark.scenarios import Material, ScenarioRun, Wanted
 from edgecnn.benchmark.scenarios.run import shorten
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.errors import InputError, RuntimeCrashed
+from edgecnn.gating import parse_gates, refuse_unknown
 from edgecnn.plain import Request, is_file_name, open_files
 from edgecnn.records import to_builtins
 from edgecnn.reports import Report, make_report, version_of
@@ -32,6 +35,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _KEEP_SECONDS = 1.0
+
+
+def _as_it_is(report: BenchReport) -> BenchReport:
+    return report
 
 
 class Interrupted(KeyboardInterrupt):
@@ -63,6 +70,8 @@ def bench(
     budget: float | None = None,
     cold_start: bool = True,
     scenarios: Wanted | None = None,
+    baseline: Bundle | Path | str | None = None,
+    fail_if: Sequence[str] = (),
     keep: Callable[[Report], None] | None = None,
     progress: Progress | None = None,
 ) -> BenchReport:
@@ -89,6 +98,10 @@ def bench(
         cold_start: Report how long a fresh process takes until its first answer.
         scenarios: What to measure beyond the steady state; each takes about the duration more for
             each variant.
+        baseline: Another bundle, or file, to measure in the same run; variants are compared with
+            its ones of the same names, files with it.
+        fail_if: Gates, such as `latency.median > +3%`; the report's `gates` say what became of
+            them.
         keep: Called with the report after each stage, so that a crash need lose nothing.
         progress: Called with a line of text and the share (0 to 1) that is done.
 
@@ -103,22 +116,61 @@ def bench(
             plain KeyboardInterrupt.
     """
     plan = replace(make_plan(duration, iterations, warmup, budget), cold_start=cold_start)
+    gates = parse_gates(fail_if, "bench", baseline=baseline is not None)
     target = check_available(runtime, provider)
     place = Place(runtime, target.provider, threads, options)
     request = Request(None if inputs is None else Path(inputs), input_shapes or {})
+    job = make_job(model, variants, baseline, request, batch_size, place, plan)
+    refuse_unknown(gates, job.own_names)
+    return carry_out(job, keep, progress, scenarios, finish=partial(judge, gates))
+
+
+def make_job(
+    model: Bundle | Path | str | Sequence[Path | str],
+    variants: Sequence[str],
+    baseline: Bundle | Path | str | None,
+    request: Request,
+    batch_size: int | None,
+    place: Place,
+    plan: Plan,
+) -> Job:
+    """Decide what a bench measures; the arguments are those of `bench`."""
     paths = _files(model)
     if paths:
         if variants:
             raise InputError("ONNX files have no variants.", "Leave --variant out.")
-        job = files_job(open_files(paths), request, batch_size, place, plan)
-    else:
-        request.refuse_for("A bundle is measured on its golden images.")
-        opened = model if isinstance(model, Bundle) else open_bundle(cast("Path | str", model))
-        size = 1 if batch_size is None else batch_size
-        job = bundle_job(opened, variants, size, place, plan)
-    blank = make_report("bench", {}, job.measured)
+        if baseline is not None:
+            return beside_files(paths, baseline, request, batch_size, place, plan)
+        return files_job(open_files(paths), request, batch_size, place, plan)
+    request.refuse_for("A bundle is measured on its golden images.")
+    opened = model if isinstance(model, Bundle) else open_bundle(cast("Path | str", model))
+    size = 1 if batch_size is None else batch_size
+    job = bundle_job(opened, variants, size, place, plan)
+    if baseline is not None:
+        return beside_bundle(job, opened, baseline, place, plan)
+    return job
+
+
+def carry_out(
+    job: Job,
+    keep: Callable[[Report], None] | None,
+    progress: Progress | None,
+    wanted: Wanted | None = None,
+    *,
+    finish: Callable[[BenchReport], BenchReport],
+) -> BenchReport:
+    """Carry out what a bench measures.
+
+    Args:
+        job: What.
+        keep: As in `bench`.
+        progress: As in `bench`.
+        wanted: What to measure beyond the steady state.
+        finish: Adds to the report what is made of it at the end.
+    """
+    blank = make_report(BenchReport.KIND, {}, job.measured)
     save = partial(_save, blank, keep) if keep else _nowhere
-    return _measure(job, save, progress or _silent, scenarios or Wanted())
+    return _measure(job, save, progress or _silent, wanted or Wanted(), finish)
 
 
 def compare_latency(
@@ -167,7 +219,11 @@ def compare_latency(
 
 
 def _measure(
-    job: Job, save: Callable[[BenchReport], None], progress: Progress, wanted: Wanted
+    job: Job,
+    save: Callable[[BenchReport], None],
+    progress: Progress,
+    wanted: Wanted,
+    finish: Callable[[BenchReport], BenchReport] = _as_it_is,
 ) -> BenchReport:
     saved = began = time.perf_counter()
     more = ScenarioRun(shorten(wanted), _material(job))
@@ -183,7 +239,7 @@ def _measure(
     interrupted = False
     try:
         run.go()
-        if run.samples.sessions and wanted:
+        if run.samples.sessions and wanted.count:
             last = partial(_part, progress, shares[1], 1.0)
             more.go(_seconds(job.plan), last, began + (job.plan.budget_seconds or math.inf))
     except KeyboardInterrupt:
@@ -193,7 +249,7 @@ def _measure(
     if not run.samples.sessions:
         failure = run.samples.failures[0]
         raise RuntimeCrashed(failure.problem, failure.remedy)
-    report = _report(job, run, more, interrupted=interrupted)
+    report = finish(_report(job, run, more, interrupted=interrupted))
     save(report)
     if interrupted:
         raise Interrupted(report)
@@ -212,7 +268,7 @@ def _material(job: Job) -> Material:
 
 def _steady_plan(plan: Plan, wanted: Wanted) -> Plan:
     """Leave half of a budget to the scenarios, if there are any."""
-    if not wanted or plan.budget_seconds is None:
+    if not wanted.count or plan.budget_seconds is None:
         return plan
     return replace(plan, budget_seconds=plan.budget_seconds / 2)
 
@@ -245,7 +301,7 @@ def _report(job: Job, run: Run, more: ScenarioRun, *, interrupted: bool) -> Benc
     )
     measured = [_measured(subject, run.opened.get(subject.name)) for subject in job.subjects]
     samples = replace(run.samples, failures=(*run.samples.failures, *more.failures))
-    return sum_up(
+    report = sum_up(
         samples,
         measured,
         job.pairs,
@@ -254,6 +310,7 @@ def _report(job: Job, run: Run, more: ScenarioRun, *, interrupted: bool) -> Benc
         interrupted=interrupted,
         scenarios=more.report,
     )
+    return replace(report, baseline=job.baseline)
 
 
 def _measured(subject: Subject, opened: Opened | None) -> Measured:
@@ -275,7 +332,8 @@ def _files(model: Bundle | Path | str | Sequence[Path | str]) -> Sequence[Path |
 
 
 def _save(blank: Report, keep: Callable[[Report], None], report: BenchReport) -> None:
-    keep(replace(blank, body=to_builtins(report), body_version=version_of(BenchReport)))
+    version = version_of(BenchReport)
+    keep(replace(blank, body_version=version, body=to_builtins(report)))
 
 
 def _nowhere(report: BenchReport) -> None:

@@ -19,9 +19,11 @@ from edgecnn.benchmark.estimate import (
     session_interval,
 )
 from edgecnn.benchmark.plan import Plan
+from edgecnn.benchmark.replayed import Replay
 from edgecnn.benchmark.samples import Samples, SessionRecord
 from edgecnn.benchmark.scenarios.report import ScenarioReport
 from edgecnn.benchmark.upgrade import from_version_1
+from edgecnn.gating import GateResult
 from edgecnn.spec import Precision
 from edgecnn.stats import Interval, percentile
 
@@ -130,6 +132,27 @@ class Setup:
 
 
 @dataclass(frozen=True)
+class BaselinePair:
+    """A variant and what it is compared with, by their names in this run."""
+
+    baseline: str
+    variant: str
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Another bundle or file that was measured in the same run.
+
+    Attributes:
+        model: Its folder or file, as it was named.
+        pairs: What is compared.
+    """
+
+    model: str
+    pairs: tuple[BaselinePair, ...]
+
+
+@dataclass(frozen=True)
 class BenchReport:
     """What a bench found.
 
@@ -145,6 +168,9 @@ class BenchReport:
         interrupted: It was stopped before the plan was fulfilled.
         samples: Everything that was measured, raw.
         scenarios: What was measured beyond the steady state.
+        baseline: What the variants are compared with; None if none was named.
+        gates: What became of each gate.
+        replay: How it compares with the report that it measures again; None if it does not.
     """
 
     KIND: ClassVar[str] = "bench"
@@ -160,6 +186,9 @@ class BenchReport:
     interrupted: bool
     samples: Samples
     scenarios: ScenarioReport = field(default_factory=ScenarioReport)
+    baseline: Baseline | None = None
+    gates: tuple[GateResult, ...] = ()
+    replay: Replay | None = None
 
     @staticmethod
     def upgrade(body: dict[str, Any], version: int) -> dict[str, Any]:

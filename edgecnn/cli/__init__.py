@@ -62,6 +62,7 @@ def edgecnn(debug: bool) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     _open_closed_streams()
+    _forgive_other_encodings()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if _COMPLETE in os.environ:
         edgecnn.main(arguments, prog_name="edgecnn", complete_var=_COMPLETE)
@@ -111,15 +112,16 @@ def _explain(error: Exception) -> int:
 
 def show_error(error: EdgeCNNError) -> None:
     """Print an error and its remedy, and a table of what was needed if it has one."""
+    from edgecnn.cli._terminal import say
     from edgecnn.errors import UnavailableError
 
-    click.echo(f"Error: {error.problem}", err=True)
+    say(f"Error: {error.problem}", stderr=True)
     if isinstance(error, UnavailableError) and error.requirements:
         from edgecnn.cli._show import requirements_table
 
         requirements_table(error.requirements)
     if error.remedy:
-        click.echo(error.remedy, err=True)
+        say(error.remedy, stderr=True)
 
 
 def _files() -> dict[str, str]:
@@ -140,6 +142,15 @@ def _open_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def _forgive_other_encodings() -> None:
+    # UTF-8 writes everything, and `edgecnn --help` imports nothing that it can do without.
+    encodings = (getattr(stream, "encoding", None) for stream in (sys.stdout, sys.stderr))
+    if any(name and name.lower() not in ("utf-8", "utf8") for name in encodings):
+        from edgecnn.cli._terminal import forgive
+
+        forgive()
 
 
 def _closed_pipe() -> int:

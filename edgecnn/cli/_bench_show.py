@@ -5,33 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import click
-
+from edgecnn.cli._bench_scenarios import print_resources, print_scenarios
 from edgecnn.cli._options import note
+from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
     from edgecnn.benchmark import BenchReport
     from edgecnn.benchmark.report import ColdStart, VariantLatency
 
 
+_LONGEST_NAME = 30
+
+
 def print_bench(report: BenchReport) -> None:
     _print_setup(report)
     _print_latency(report)
+    _print_spread(report)
     if report.comparisons:
         _print_comparisons(report)
     starts = [(row.variant, row.cold_start) for row in report.variants if row.cold_start]
     if starts:
         _print_cold_starts(starts)
+    print_resources(report)
+    print_scenarios(report.scenarios)
     for comparison in report.comparisons:
-        click.echo(f"{comparison.verdict}.")
+        say(f"{comparison.verdict}.")
     for row in report.variants:
         if row.failure:
-            click.echo(f"{row.variant} failed: {row.failure}")
+            say(f"{row.variant} failed: {row.failure}")
     _print_checks(report)
     if report.valid:
-        click.echo("VALID")
+        say("VALID")
     else:
-        click.echo(f"Not valid: {'; '.join(report.reasons)}.")
+        say(f"Not valid: {'; '.join(report.reasons)}.")
         note("Close what else is running, then try again, with a longer --duration if need be.")
 
 
@@ -53,30 +59,28 @@ def _print_setup(report: BenchReport) -> None:
 
 
 def _print_checks(report: BenchReport) -> None:
-    costs = [
-        f"{_cost(row.checks_seconds)} with {row.variant}"
-        for row in report.variants
-        if row.checks_seconds is not None
-    ]
-    if costs:
-        click.echo(f"edgecnn's own checks are not in these figures: {', '.join(costs)}.")
-
-
-def _cost(seconds: float) -> str:
-    # A difference of two medians, which noise can make negative.
-    return f"{seconds * 1e6:.1f} µs" if seconds > 0 else "less than can be measured"
+    costs = {
+        row.variant: row.checks_seconds for row in report.variants if row.checks_seconds is not None
+    }
+    shown = [f"{1e6 * cost:.1f} µs with {name}" for name, cost in costs.items() if cost > 0]
+    if shown:
+        say(f"edgecnn's own checks are not in these figures: {', '.join(shown)}.")
+    # The difference of two medians: where it is below nothing, noise is larger than the checks.
+    lost = [name for name, cost in costs.items() if cost <= 0]
+    if lost:
+        say(f"What edgecnn's own checks take is too little to be measured with {', '.join(lost)}.")
 
 
 def _print_latency(report: BenchReport) -> None:
     from rich.markup import escape
 
-    from edgecnn.cli._show import size, table
+    from edgecnn.cli._show import size, table, three_digits
 
     medians = [row.median_seconds for row in report.variants if row.median_seconds]
     scale, unit = (1e3, "ms") if max(medians, default=0) >= 0.01 else (1e6, "µs")
 
     def time(seconds: float | None) -> str:
-        return "-" if seconds is None else _three_digits(seconds * scale)
+        return "-" if seconds is None else three_digits(seconds * scale)
 
     def cells(row: VariantLatency) -> Sequence[str]:
         return (
@@ -95,6 +99,21 @@ def _print_latency(report: BenchReport) -> None:
         map(cells, report.variants),
         caption="Memory is the whole process: Python, the engine and the model.",
     )
+
+
+def _print_spread(report: BenchReport) -> None:
+    from edgecnn.cli._histogram import histograms
+    from edgecnn.cli._show import facts, microseconds
+    from edgecnn.cli._terminal import console, show
+
+    times = {row.variant: report.samples.times_ns(row.variant) for row in report.variants}
+    samples = {name: [each / 1e9 for each in own] for name, own in times.items() if own}
+    if not samples:
+        return
+    longest = min(max(map(len, samples)), _LONGEST_NAME)
+    show("[bold]How the times of calls are spread, on a logarithmic axis[/]\n")
+    facts(histograms(samples, console().width - longest - 3, microseconds), widest=longest)
+    say("")
 
 
 def _print_comparisons(report: BenchReport) -> None:
@@ -121,13 +140,13 @@ def _print_comparisons(report: BenchReport) -> None:
 def _print_cold_starts(starts: Sequence[tuple[str, ColdStart]]) -> None:
     from rich.markup import escape
 
-    from edgecnn.cli._show import table
+    from edgecnn.cli._show import table, three_digits
 
     rows = [
         (
             escape(name),
             *(
-                _three_digits(seconds * 1e3)
+                three_digits(seconds * 1e3)
                 for seconds in (
                     cold.start_seconds,
                     cold.import_seconds,
@@ -142,8 +161,3 @@ def _print_cold_starts(starts: Sequence[tuple[str, ColdStart]]) -> None:
     ]
     headers = ("", "Python", "import", "load", "first run", "in all", "processes")
     table("Cold start in ms (median of fresh processes)", headers, rows)
-
-
-def _three_digits(value: float) -> str:
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2
-    return f"{value:,.{digits}f}"

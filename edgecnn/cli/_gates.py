@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from edgecnn.cli._options import note
+from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
     from edgecnn.gating import GateResult
@@ -49,7 +50,7 @@ def print_gates(results: Sequence[GateResult]) -> None:
     from edgecnn.cli._show import facts
 
     if results:
-        click.echo("Gates:")
+        say("Gates:")
         facts((f"  {result.outcome}", result.reason) for result in results)
 
 

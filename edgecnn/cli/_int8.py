@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from edgecnn.cli._options import stop_unless_passed
+from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
     from edgecnn.benchmark import LatencyComparison
@@ -56,9 +57,9 @@ def print_int8(report: QuantizeReport) -> None:
         images = "golden images" if not report.stand_in else "golden (stand-in) images"
     table(f"fp32 and int8 on {images}", ("", escape(fp32.variant), escape(int8.variant)), rows)
     if report.bit_exact:
-        click.echo(f"Every CPU gives the same answers with {int8.variant}, bit for bit.")
+        say(f"Every CPU gives the same answers with {int8.variant}, bit for bit.")
     # Its outcome is of int8's worth; "fail" beside exit code 0 would look like a gate.
-    click.echo(f"Verdict: {' '.join(report.verdict.reasons)}")
+    say(f"Verdict: {' '.join(report.verdict.reasons)}")
 
 
 def stop_at_gate(report: QuantizeReport) -> None:

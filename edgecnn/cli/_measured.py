@@ -71,5 +71,9 @@ class Keeper:
         """Say where the report lies, or that it lies nowhere."""
         for path in self.paths:
             note(f"Report: {path}")
+        if self._folder:
+            from edgecnn.cli._show import see_it_all
+
+            note(see_it_all(self._folder))
         if not self._for_bundle and not self._output:
             note("The report is not kept: ONNX files have no place for it. Name one with --output.")

@@ -18,7 +18,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def note(text: str) -> None:
     """Say something on stderr that is not a result."""
-    click.echo(text, err=True)
+    from edgecnn.cli._terminal import say
+
+    say(text, stderr=True)
 
 
 def find_bundle(folder: Path | None) -> Bundle:

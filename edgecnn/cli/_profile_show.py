@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import click
+from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
     from edgecnn.profiling import (
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
         Unfused,
         VariantProfile,
     )
-
-_WIDTH = 80
 
 
 def print_profile(report: ProfileReport, top: int) -> None:
@@ -148,9 +146,9 @@ def _unfused(each: Unfused) -> str:
 def _print_list(title: str, texts: Sequence[str] | Iterator[str]) -> None:
     lines = list(texts)
     if lines:
-        click.echo(f"\n{title}")
+        say(f"\n{title}")
     for text in lines:
-        click.echo(click.wrap_text(text, _WIDTH, initial_indent="- ", subsequent_indent="  "))
+        say(f"- {text}")
 
 
 def _us(seconds: float) -> str:

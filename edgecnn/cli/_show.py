@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import click
+from edgecnn.cli._terminal import console, say, show
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     from edgecnn.errors import Requirement
-
-
-def console(*, stderr: bool = False) -> Console:
-    """Give a rich console on stdout or stderr; 100 columns where there is no terminal."""
-    from rich.console import Console
-
-    stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else 100, highlight=False)
 
 
 def table(
@@ -33,25 +25,47 @@ def table(
     caption: str | None = None,
     left: int = 1,
 ) -> None:
-    """Print a table; the first columns, `left` of them, hold text, the others numbers."""
+    """Print a table; the first columns, `left` of them, hold text, the others numbers.
+
+    What is too wide wraps text, never numbers; where that is not enough, the columns are divided
+    into several tables, each with the first ones.
+    """
+    from edgecnn.cli._columns import fit, parts, widths
+
+    headers = [_text(column) for column in columns]
+    cells = [[_text(cell) for cell in row] for row in rows]
+    room = console(stderr=stderr).width - 1
+    for number, places in enumerate(parts(headers, cells, left, room)):
+        heads = [headers[place] for place in places]
+        body = [[row[place] for place in places] for row in cells]
+        sizes = fit(widths(heads, body, left), room)
+        above = f"[bold]{title}[/]" if number == 0 else "[dim]more columns[/]"
+        if title:
+            show(_text(above), stderr=stderr)
+        show(_sheet(heads, body, sizes, left), stderr=stderr)
+    if caption:
+        show(_text(f"[dim]{caption}[/]\n"), stderr=stderr)
+
+
+def _text(markup: str) -> Text:
+    from rich.text import Text
+
+    return Text.from_markup(markup, emoji=False)
+
+
+def _sheet(
+    headers: Sequence[Text], rows: Sequence[Sequence[Text]], sizes: Sequence[int], left: int
+) -> Table:
     from rich import box
     from rich.table import Table
 
-    sheet = Table(
-        title=title,
-        caption=caption,
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
-        caption_justify="left",
-        title_style="bold",
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-    )
-    for number, column in enumerate(columns):
-        sheet.add_column(column, justify="left" if number < left else "right", overflow="fold")
+    sheet = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for number, (header, width) in enumerate(zip(headers, sizes, strict=True)):
+        side: Literal["left", "right"] = "left" if number < left else "right"
+        sheet.add_column(header, justify=side, overflow="fold", width=width)
     for row in rows:
         sheet.add_row(*row)
-    console(stderr=stderr).print(sheet)
+    return sheet
 
 
 def open_table(
@@ -68,8 +82,7 @@ def open_table(
     from rich import box
     from rich.table import Table
 
-    screen = console()
-    spare = max(10, screen.width - sum(widths) - 2 * len(widths))
+    spare = max(10, console().width - sum(widths) - 2 * len(widths))
 
     def print_sheet(row: Sequence[str] | None = None) -> None:
         sheet = Table(
@@ -83,25 +96,31 @@ def open_table(
             side: Literal["left", "right"] = "right" if place in right else "left"
             sheet.add_column(column, justify=side, width=width or spare, overflow="fold")
         if row is not None:
-            sheet.add_row(*row)
-        screen.print(sheet)
+            sheet.add_row(*map(_text, row))
+        show(sheet)
 
-    screen.print(f"[bold]{title}[/]\n")
+    show(f"[bold]{title}[/]\n")
     print_sheet()
     return print_sheet
 
 
-def facts(rows: Iterable[tuple[str, str]]) -> None:
-    """Print names and values, one to a line."""
-    from rich.markup import escape
+def facts(rows: Iterable[tuple[str, str]], *, widest: int | None = None) -> None:
+    """Print names and values, one to a line; longer names than `widest` are broken."""
     from rich.table import Table
+    from rich.text import Text
 
     sheet = Table.grid(padding=(0, 2, 0, 0))
-    sheet.add_column()
+    sheet.add_column(overflow="fold", max_width=widest)
     sheet.add_column(overflow="fold")
     for name, value in rows:
-        sheet.add_row(f"[bold]{escape(name)}[/]", escape(value))
-    console().print(sheet)
+        sheet.add_row(Text(name, "bold"), Text(value))
+    show(sheet)
+
+
+def some(names: Sequence[str], most: int = 20) -> str:
+    """List names; of many the first, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f", … ({more:,} more)" if more > 0 else "")
 
 
 def requirements_table(requirements: Iterable[Requirement], *, stderr: bool = True) -> None:
@@ -115,17 +134,17 @@ def requirements_table(requirements: Iterable[Requirement], *, stderr: bool = Tr
     for need in requirements:
         mark = "[green]ok[/]" if need.ok else "[red]missing[/]"
         sheet.add_row(mark, escape(need.name), escape(need.needed), escape(need.found))
-    console(stderr=stderr).print(sheet)
+    show(sheet, stderr=stderr)
 
 
 def next_step(command: str, folder: Path | None) -> None:
     """Say what comes next, for the bundle that the user named; the newest needs no name."""
-    click.echo(f"Next: edgecnn {command}" + (f" {shlex.quote(str(folder))}" if folder else ""))
+    say(f"Next: edgecnn {command}" + (f" {shlex.quote(str(folder))}" if folder else ""))
 
 
-def report_step(folder: Path) -> None:
+def see_it_all(folder: Path) -> str:
     """Say how to look at all that is known of a bundle."""
-    click.echo(f"See it all: edgecnn report {shlex.quote(str(folder))} --open")
+    return f"See it all: edgecnn report {shlex.quote(str(folder))} --open"
 
 
 def percent(share: float) -> str:
@@ -138,6 +157,12 @@ def size(count: float) -> str:
     if count >= 1e9:
         return f"{count / 1e9:.2f} GB"
     return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def three_digits(value: float) -> str:
+    """Write a number with three digits or so: `1,234`, `12.3`, `1.23`."""
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:,.{digits}f}"
 
 
 def microseconds(seconds: float) -> str:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from edgecnn.cli._bench_gates import baseline_options, bench_code, say_left_out
+from edgecnn.cli._bench_replay import print_replay, replay_code, replay_option, replaying
+from edgecnn.cli._bench_scenarios import scenario_options, wanted
 from edgecnn.cli._bench_show import print_bench
 from edgecnn.cli._durations import to_seconds
+from edgecnn.cli._gates import (
+    note_gates,
+    print_gates,
+    refuse_unwritable,
+    refuse_vain,
+    write_markdown,
+)
 from edgecnn.cli._measured import Keeper, models_argument, named_bundle, output_option
 from edgecnn.cli._options import (
     json_option,
     names,
-    note,
     plain_options,
     print_report,
     provider_option,
@@ -67,7 +78,10 @@ if TYPE_CHECKING:
     show_default=True,
     help="Report the time to the first answer in a fresh process.",
 )
+@baseline_options
+@replay_option
 @output_option
+@scenario_options
 @plain_options
 @json_option
 @click.pass_context
@@ -77,6 +91,9 @@ def command(
     models: tuple[Path, ...],
     variants: str | None,
     output: Path | None,
+    inconclusive: Literal["pass", "fail"] | None,
+    markdown: Path | None,
+    replay_file: Path | None,
     *,
     as_json: bool,
     **options: Any,
@@ -85,41 +102,53 @@ def command(
 
     Every variant or file runs in fresh processes of its own, two at a time, which take turns. So
     each is also compared with itself: a difference that is no larger than that is none.
-    """
-    from edgecnn.benchmark import Interrupted, bench
-    from edgecnn.runtime import check_available
 
-    check_available(options["runtime"], options["provider"])
-    bundle = named_bundle(models)
-    keeper = Keeper(bundle.folder if bundle else None, output)
+    A gate says what fails: latency.p90 > 5ms, latency.median > +3% (against the baseline), size >
+    200kB, cold_start, first_run, throughput, memory.peak. It holds for every variant, or for the
+    one named before a colon. It fails or passes only if the whole interval does; else the exit
+    code is 5, or what --inconclusive says. What is not valid never passes.
+    """
+    from edgecnn.benchmark import Interrupted
+
+    refuse_vain(options["fail_if"], inconclusive)
+    refuse_unwritable(output, markdown)
     chosen = names(variants or "")
+    if replay_file:
+        bundle, measure = replaying(context, models)
+    else:
+        bundle, measure = _measuring(models, chosen, options)
+    keeper = Keeper(bundle.folder if bundle else None, output)
     try:
         with progress_bar(still=True) as progress:
-            report = bench(
-                bundle or models, variants=chosen, keep=keeper.keep, progress=progress, **options
-            )
+            report = measure(keep=keeper.keep, progress=progress)
     except Interrupted as stop:
         report = stop.report
     if as_json:
         print_report(keeper.last)
+        note_gates(report.gates)
     else:
         print_bench(report)
-    if bundle and not chosen:
-        _say_left_out(bundle, report)
+        print_gates(report.gates)
+        if report.replay:
+            print_replay(report.replay)
+    if markdown:
+        from edgecnn.reporting.markdown import bench_summary
+
+        write_markdown(markdown, bench_summary(keeper.last, report))
+    if bundle and not chosen and not replay_file:
+        say_left_out(bundle, report)
     keeper.say_where()
-    context.exit(_exit_code(report))
+    context.exit(replay_code(report) if replay_file else bench_code(report, inconclusive))
 
 
-def _say_left_out(bundle: Bundle, report: BenchReport) -> None:
-    measured = {row.variant for row in report.variants}
-    left_out = [each.name for each in bundle.manifest.variants if each.name not in measured]
-    if left_out:
-        note(f"Left out, as they take other batches: {', '.join(left_out)}.")
+def _measuring(
+    models: tuple[Path, ...], variants: tuple[str, ...], options: dict[str, Any]
+) -> tuple[Bundle | None, Callable[..., BenchReport]]:
+    """Give the bundle that is measured, None where files are, and the function that does it."""
+    from edgecnn.benchmark import bench
+    from edgecnn.runtime import check_available
 
-
-def _exit_code(report: BenchReport) -> int:
-    if report.interrupted:
-        return 130
-    if report.samples.failures:
-        return 4
-    return 0 if report.valid else 5
+    check_available(options["runtime"], options["provider"])
+    options["scenarios"] = wanted(options)
+    bundle = named_bundle(models)
+    return bundle, partial(bench, bundle or models, variants=variants, **options)

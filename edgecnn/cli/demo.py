@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgecnn.cli._options import json_option, note
+from edgecnn.cli._options import json_option, note, print_report
+from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
     from edgecnn.demo import DemoReport, DemoRow
@@ -30,26 +31,26 @@ def command(output: Path, *, force: bool, as_json: bool) -> None:
     both are exported, quantized, checked against float64 and measured. No download, no GPU.
     """
     from edgecnn.demo import demo
-    from edgecnn.records import to_json
+    from edgecnn.reports import make_report
 
     found = demo(output, force=force, tell=note)
     if as_json:
-        click.echo(to_json(found), nl=False)
+        print_report(make_report("demo", found, {}))
     else:
         _print(found)
 
 
 def _print(found: DemoReport) -> None:
-    from edgecnn.cli._show import report_step, table
+    from edgecnn.cli._show import see_it_all, table
 
     columns = ["", "fp32", "int8", "same", "size", "time of int8", "parity", "int8?"]
     table("fp32 and int8 under ONNX Runtime, one thread", columns, map(_row, found.rows))
     for row in found.rows:
-        click.echo(f"{row.net}: {' '.join(row.verdict.reasons)}")
+        say(f"{row.net}: {' '.join(row.verdict.reasons)}")
     bundle = found.rows[0].bundle
-    click.echo(f"\nNext: edgecnn inspect {bundle}, or edgecnn train with your own --data.")
+    say(f"\nNext: edgecnn inspect {bundle}, or edgecnn train with your own --data.")
     for row in found.rows:
-        report_step(Path(row.bundle))
+        say(see_it_all(Path(row.bundle)))
 
 
 def _row(row: DemoRow) -> list[str]:

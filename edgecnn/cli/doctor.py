@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgecnn.cli._options import json_option
+from edgecnn.cli._options import json_option, print_report
+from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,11 +25,11 @@ def command(as_json: bool) -> None:
     their driver, CUDA and cuDNN, and every runtime on each of its providers. Installs nothing.
     """
     from edgecnn.environment import examine
-    from edgecnn.records import to_json
+    from edgecnn.reports import make_report
 
     found = examine()
     if as_json:
-        click.echo(to_json(found).decode(), nl=False)
+        print_report(make_report("doctor", found, {}))
     else:
         _show(found)
 
@@ -87,8 +88,8 @@ def _explain(place: Place) -> None:
     from edgecnn.cli._show import requirements_table
 
     found = place.availability
-    click.echo(f"\n{place.runtime} on {place.provider}: {found.reason or 'available.'}")
+    say(f"\n{place.runtime} on {place.provider}: {found.reason or 'available.'}")
     if found.requirements:
         requirements_table(found.requirements, stderr=False)
     if found.remedy:
-        click.echo(found.remedy)
+        say(found.remedy)

@@ -31,6 +31,7 @@ from edgecnn.cli._options import (
     threads_option,
     variant_option,
 )
+from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
     from edgecnn.evaluation import EvalReport, PairedAccuracy
@@ -84,7 +85,7 @@ def command(
     5, or what --inconclusive says.
     """
     from edgecnn.cli._progress import progress_bar
-    from edgecnn.cli._show import report_step
+    from edgecnn.cli._show import see_it_all
     from edgecnn.evaluation import evaluate
     from edgecnn.gating import exit_code
     from edgecnn.reports import make_report
@@ -109,7 +110,7 @@ def command(
         note_gates(found.gates)
     else:
         _print(found)
-        report_step(opened.folder)
+        say(see_it_all(opened.folder))
     context.exit(exit_code(found.gates, inconclusive))
 
 
@@ -158,7 +159,7 @@ def _print_pair(pair: PairedAccuracy, images: int) -> None:
 
     differing = pair.only_first + pair.only_second
     provable = smallest_provable_drop(images, differing / images)
-    click.echo(
+    say(
         f"{pair.second} against {pair.first}: a drop of {_points(pair.drop.estimate)} points "
         f"(95 % interval {_points(pair.drop.low)} to {_points(pair.drop.high)}).\n"
         f"  {pair.only_first:,} images only {pair.first} got right, "

@@ -20,6 +20,7 @@ from edgecnn.cli._options import (
     threads_option,
 )
 from edgecnn.cli._progress import progress_bar
+from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
     from edgecnn.exporting import ExportReport, Proof
@@ -105,7 +106,7 @@ def _print(found: ExportReport) -> None:
     batch = "any batch" if found.batch == "dynamic" else f"batch {found.batch}"
     proof = found.proof
     images = "stand-in" if found.stand_in else "golden"
-    click.echo(
+    say(
         f"{found.variant}: {found.bundle}/{found.file}, {size(found.size)}, opset {found.opset}, "
         f"{pixels} in, {batch}.\n"
         f"It agrees with {found.original} in float64 on {proof.images} {images} images at batch "

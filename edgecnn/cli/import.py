@@ -23,6 +23,7 @@ from edgecnn.cli._options import (
     test_fraction_option,
 )
 from edgecnn.cli._progress import progress_bar
+from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
     from edgecnn.importing import ImportReport
@@ -101,22 +102,22 @@ def command(
 def _print(found: ImportReport) -> None:
     origin = found.model.source if found.model else found.source
     outputs = ", ".join(f"{name} {list(shape)}" for name, shape in found.outputs.items())
-    click.echo(f"{origin}: {found.parameters:,} parameters, gives {outputs}.")
+    say(f"{origin}: {found.parameters:,} parameters, gives {outputs}.")
     if found.proof:
-        click.echo(found.proof.sentence)
-    click.echo("\nPictures become its input like this:\n")
+        say(found.proof.sentence)
+    say("\nPictures become its input like this:\n")
     for line in found.contract_lines:
-        click.echo(f"  {line}")
+        say(f"  {line}")
     if found.detection:
-        click.echo(f"\n{found.detection.sentence}")
-    click.echo(f"\nBundle: {found.bundle}")
+        say(f"\n{found.detection.sentence}")
+    say(f"\nBundle: {found.bundle}")
     folder = Path(found.bundle)
     place = "" if folder.parent == Path("runs") else f" {shlex.quote(found.bundle)}"
     if found.detection and found.detection.best:
         flags = found.detection.best.flags
-        click.echo(f"Next: the same `edgecnn import` with {flags} --force")
+        say(f"Next: the same `edgecnn import` with {flags} --force")
     else:
-        click.echo(f"Next: edgecnn {_next(found)}{place}")
+        say(f"Next: edgecnn {_next(found)}{place}")
 
 
 def _next(found: ImportReport) -> str:

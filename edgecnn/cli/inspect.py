@@ -14,8 +14,10 @@ from edgecnn.cli._options import (
     json_option,
     names,
     note,
+    print_report,
     variant_option,
 )
+from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
     from edgecnn.bundle import Bundle, Manifest
@@ -50,7 +52,7 @@ def command(
     """
     from edgecnn.inspection import inspect, python_code
     from edgecnn.plain import is_file_name
-    from edgecnn.records import to_json
+    from edgecnn.reports import make_report
 
     plain = model is not None and is_file_name(model)
     place: Bundle | Path = model if model is not None and plain else find_bundle(model)
@@ -64,7 +66,7 @@ def command(
         return
     found = inspect(place, chosen, **shapes)
     if as_json:
-        click.echo(to_json(found), nl=False)
+        print_report(make_report("inspect", found, found.measured))
     else:
         _print(found, layers)
 
@@ -81,7 +83,7 @@ def _print(found: Inspection, layers: bool) -> None:
         if each.graph and layers:
             _print_layers(each.graph)
         else:
-            click.echo()
+            say("")
     problems = [*found.damaged, *(each.problem for each in found.variants)]
     unseen = [each.unseen for each in found.variants]
     for text in dict.fromkeys(filter(None, [*problems, *unseen])):

@@ -22,6 +22,7 @@ from edgecnn.cli._options import (
     threads_option,
     variant_option,
 )
+from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
     from edgecnn.agreement import Comparison, ParityReport, WorstImage
@@ -126,7 +127,7 @@ def _print(found: ParityReport) -> None:
         columns = ["Worst images", "against", "image", "error", "output", "expected", "answer"]
         table("", columns, worst)
     if found.verdict.outcome == "pass":
-        click.echo("Every comparison is within its tolerance.")
+        say("Every comparison is within its tolerance.")
 
 
 def _title(found: ParityReport) -> str:

@@ -129,12 +129,11 @@ def _print_lines(predictions: Predictions, images: Iterator[Found]) -> None:
 
 
 def _print_json(predictions: Predictions, images: Iterator[Found]) -> None:
-    from edgecnn.prediction import to_plain
+    from edgecnn.prediction import to_plain, without_pictures
     from edgecnn.records import stream_json
     from edgecnn.reports import make_report
 
-    body = {**vars(predictions), "images": []}
-    report = make_report("predict", body, predictions.measured)
+    report = make_report("predict", without_pictures(predictions), predictions.measured)
     for piece in stream_json(report, map(to_plain, images)):
         click.echo(piece, nl=False)
 

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgecnn.cli._options import bundle_argument, find_bundle, json_option, note
+from edgecnn.cli._options import find_bundle, json_option, note, print_report
+from edgecnn.cli._report_table import one_bundle, show_table, table_options
+from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
     from edgecnn.reporting import Page
 
 
 @click.command()
-@bundle_argument
+@click.argument(
+    "paths", nargs=-1, type=click.Path(path_type=Path), metavar="[BUNDLE|REPORT.json...]"
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -22,22 +26,38 @@ if TYPE_CHECKING:
     help="Where it goes.  [default: report.html in the bundle]",
 )
 @click.option("--open", "in_browser", is_flag=True, help="Open it in a browser.")
+@table_options
 @json_option
-def command(bundle: Path | None, output: Path | None, *, in_browser: bool, as_json: bool) -> None:
+def command(
+    paths: tuple[Path, ...],
+    output: Path | None,
+    markdown: Path | None,
+    *,
+    in_browser: bool,
+    table: bool,
+    as_json: bool,
+) -> None:
     """Turn what was measured of a bundle into one page to look at.
 
     One HTML file that needs no network, in light and dark and on paper: the learning curve,
     accuracy and latency, every verdict with its reasons, machine and provenance. Each figure links
     to its raw data and names the command that makes it.
-    """
-    from edgecnn.records import to_json
-    from edgecnn.reporting import report
 
-    found = report(find_bundle(bundle), output)
+    With --table, reports of bench from several machines lie side by side instead, without a
+    verdict between them.
+    """
+    from edgecnn.reporting import report
+    from edgecnn.reports import make_report
+
+    if table:
+        page = {"--output": output, "--open": in_browser}
+        show_table(paths, markdown, page, as_json=as_json)
+        return
+    found = report(find_bundle(one_bundle(paths, markdown)), output)
     for one in found.broken:
         note(f"reports/{one.file} {one.problem}")
     if as_json:
-        click.echo(to_json(found), nl=False)
+        print_report(make_report("report", found, {}))
     else:
         _print(found)
     if in_browser:
@@ -47,11 +67,11 @@ def command(bundle: Path | None, output: Path | None, *, in_browser: bool, as_js
 def _print(found: Page) -> None:
     from edgecnn.cli._show import size
 
-    click.echo(f"Report: {found.path} ({size(found.size)}): {', '.join(found.sections)}.")
+    say(f"Report: {found.path} ({size(found.size)}): {', '.join(found.sections)}.")
     if found.missing:
-        click.echo("Not measured yet:")
+        say("Not measured yet:")
     for title, needed in found.missing.items():
-        click.echo(f"  {title}: {needed}")
+        say(f"  {title}: {needed}")
 
 
 def _open(path: Path) -> None:

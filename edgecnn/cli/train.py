@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +25,8 @@ from edgecnn.cli._options import (
     note,
     print_report,
 )
+from edgecnn.cli._progress import progress_bar
+from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
     from edgecnn.reports import Report
@@ -94,40 +95,23 @@ def command(model_arguments: tuple[str, ...], *, as_json: bool, **options: Any) 
 
 @contextmanager
 def _live() -> Iterator[Tell]:
-    if not sys.stderr.isatty():
-        yield _tell_plainly
-        return
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    from edgecnn.cli._show import console
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[facts]}"))
-    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Loading data", total=None, facts="")
+    with progress_bar() as progress:
 
         def tell(event: Event) -> None:
             from edgecnn.training.report import Reading, Step
 
             if isinstance(event, Reading):
-                progress.update(task, description=event.what, total=1.0, completed=event.share)
+                progress(event.what, event.share)
             elif isinstance(event, Step):
-                progress.update(
-                    task,
-                    description=f"Epoch {event.epoch}/{event.epochs}",
-                    total=event.epochs * event.steps,
-                    completed=(event.epoch - 1) * event.steps + event.step,
-                    facts=_facts(event.loss, event.accuracy, event.images_per_second)
-                    + f", {_time(event.seconds_left)} left",
-                )
+                facts = _facts(event.loss, event.accuracy, event.images_per_second)
+                done = (event.epoch - 1) * event.steps + event.step
+                share = done / (event.epochs * event.steps)
+                what = f"Epoch {event.epoch}/{event.epochs}: {facts}"
+                progress(what, share, event.seconds_left)
             elif text := _line(event):
-                progress.console.print(text, highlight=False, markup=False)
+                note(text)
 
         yield tell
-
-
-def _tell_plainly(event: Event) -> None:
-    if text := _line(event):
-        note(text)
 
 
 def _line(event: Event) -> str:
@@ -149,11 +133,6 @@ def _facts(loss: float, accuracy: float, speed: float) -> str:
     return f"loss {loss:.3f}, accuracy {100 * accuracy:.1f} %, {speed:,.0f} images/s"
 
 
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
-
-
 def _with_digests(report: TrainReport) -> Report:
     from edgecnn.bundle import open_bundle
     from edgecnn.reports import make_report
@@ -165,7 +144,7 @@ def _with_digests(report: TrainReport) -> Report:
 def _print(report: TrainReport) -> None:
     from rich.markup import escape
 
-    from edgecnn.cli._show import percent, report_step, table
+    from edgecnn.cli._show import percent, see_it_all, table
 
     rows = [
         (
@@ -177,14 +156,14 @@ def _print(report: TrainReport) -> None:
     table("Accuracy by class", ("class", "accuracy"), rows)
     found = report.accuracy
     images = sum(entry.images for entry in report.classes)
-    click.echo(
+    say(
         f"Accuracy on {images:,} test images: {percent(found.estimate)} "
         f"(95 % interval {percent(found.low)} to {percent(found.high)})."
     )
     if report.verdict and report.verdict.outcome == "pass":
-        click.echo(" ".join(report.verdict.reasons))
-    click.echo(f"Bundle: {report.bundle}")
+        say(" ".join(report.verdict.reasons))
+    say(f"Bundle: {report.bundle}")
     folder = Path(report.bundle)
     place = "" if folder.parent == Path("runs") else f" {shlex.quote(report.bundle)}"
-    click.echo(f"Next: edgecnn export{place} --quantize")
-    report_step(folder)
+    say(f"Next: edgecnn export{place} --quantize")
+    say(see_it_all(folder))

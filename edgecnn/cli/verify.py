@@ -22,6 +22,7 @@ from edgecnn.cli._options import (
     threads_option,
     variant_option,
 )
+from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
     from edgecnn.agreement import Comparison
@@ -102,7 +103,7 @@ def _print(found: VerifyReport, *, run: bool) -> None:
         columns = ["Variant", "runtime", "against", "found (needed)", ""]
         table(escape(title), columns, rows, left=4)
     if found.verdict.outcome == "pass":
-        click.echo(
+        say(
             "Every file is what was written"
             + (", and every answer within its tolerance." if run else ". Nothing was run.")
         )

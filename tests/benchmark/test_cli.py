@@ -9,16 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgecnn.benchmark import BenchReport, bench
+from edgecnn.benchmark import BenchReport
 from edgecnn.bundle import Bundle
 from edgecnn.cli import main
-from edgecnn.cli._bench_show import print_bench
 from edgecnn.errors import UnavailableError
 from edgecnn.records import from_builtins
 from edgecnn.reports import read_report
@@ -135,13 +133,3 @@ def _report_with_blocks(folder: Path) -> Path:
                 return path
         time.sleep(0.1)
     raise AssertionError("no report was written")
-
-
-def test_what_the_checks_cost_is_never_below_nothing(
-    make_bundle: MakeBundle, capsys: Capture
-) -> None:
-    report = bench(make_bundle(), threads=1, iterations=8, warmup=1)
-    rows = [replace(row, checks_seconds=cost) for row in report.variants for cost in (-3e-6, 3e-6)]
-    print_bench(replace(report, variants=tuple(rows[:2])))
-    out = capsys.readouterr().out
-    assert "figures: less than can be measured with fp32, 3.0 µs with fp32." in out

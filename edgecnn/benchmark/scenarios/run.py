@@ -96,7 +96,7 @@ class ScenarioRun:
         """Say about how long it takes, if each scenario has so many seconds for a variant."""
         lanes, pauses = len(self._material.subjects), sum(self._wanted.idle)
         turns = seconds * lanes * self._wanted.count + _REPLICATES * pauses
-        return turns + _REPLICATES * lanes * _OPENING_SECONDS if self._wanted else 0.0
+        return turns + _REPLICATES * lanes * _OPENING_SECONDS if self._wanted.count else 0.0
 
     def go(self, seconds: float, progress: Progress, deadline: float = math.inf) -> None:
         """Measure.

@@ -56,12 +56,9 @@ class Wanted:
     images: tuple[str, ...] = ()
     energy: bool = False
 
-    def __bool__(self) -> bool:
-        return bool(self.idle or self.arrivals or self.callers or self.end_to_end or self.energy)
-
     @property
     def count(self) -> int:
-        """How many things are measured."""
+        """How many things are measured; 0 for nothing."""
         others = (bool(self.callers), self.end_to_end, self.energy)
         return len(self.idle) + len(self.arrivals) + sum(others)
 
