@@ -5,6 +5,7 @@
 #   make test       every test; PYTEST="-k bundle" hands words to pytest
 #   make check      style, types and floors
 #   make bench      what measures the figures that need no training
+#   make schemas    the JSON Schema of every document, from its dataclass
 #   make test-gpu   the tests that need a CUDA device, in .venv-gpu
 #   make clean      remove what make made
 #
@@ -23,7 +24,7 @@ INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-tools
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check check-style check-format check-types check-floors bench test-gpu clean
+.PHONY: demo test check check-style check-format check-types check-floors bench schemas test-gpu clean
 
 demo: $(INSTALLED)
 	rm -rf .demo && mkdir .demo
@@ -48,6 +49,9 @@ check-floors: $(TOOLS)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/startup.py
+
+schemas: $(TOOLS)
+	$(BIN)/python -m edgecnn.schemas
 
 # onnxruntime and onnxruntime-gpu overwrite one another's files: they get a venv each.
 test-gpu:

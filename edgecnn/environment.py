@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
+from typing import ClassVar
 
 from edgecnn import __version__, gpu, machine, shelves
 from edgecnn.errors import EdgeCNNError
@@ -60,6 +61,8 @@ class Environment:
         packages: Packages that edgecnn can use.
         places: Every runtime on each of its providers.
     """
+
+    KIND: ClassVar[str] = "doctor"
 
     edgecnn: str
     executable: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from edgecnn import extras
 from edgecnn.bundle import Bundle, Manifest, open_bundle
@@ -60,10 +60,19 @@ class Inspection:
         variants: Its variants; a plain file is one.
     """
 
+    KIND: ClassVar[str] = "inspect"
+
     path: str
     manifest: Manifest | None
     damaged: tuple[str, ...]
     variants: tuple[VariantInspection, ...]
+
+    @property
+    def measured(self) -> dict[str, str]:
+        """SHA-256 of every file as the manifest has it, by name; of a plain file, its own."""
+        if self.manifest is None:
+            return {part.file: part.sha256 for each in self.variants for part in each.lineage}
+        return {name: file.sha256 for name, file in (self.manifest.files or {}).items()}
 
 
 def inspect(

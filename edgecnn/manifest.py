@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar
 
 from edgecnn import __version__
 from edgecnn.errors import BundleError, InputError
@@ -66,6 +66,9 @@ class Manifest:
         environment: Versions and machine that made it.
         files: Every file of the bundle but this one.
     """
+
+    KIND: ClassVar[str] = "manifest"
+    VERSION: ClassVar[int] = SCHEMA_VERSION
 
     schema_version: int
     name: str

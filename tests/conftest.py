@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 from numpy.typing import NDArray
 
 from edgecnn import bundle as bundles
@@ -325,11 +328,34 @@ class Done:
 
 
 TypeCommand = Callable[..., Done]
+HoldToSchema = Callable[[str | bytes], None]
+
+
+@pytest.fixture(scope="session")
+def hold_to_schema() -> HoldToSchema:
+    """Give a function that holds a JSON document against the schema of its dataclass.
+
+    That it is the published one is said in tests/schemas.
+    """
+    from edgecnn.schemas import making
+
+    @cache
+    def validator(kind: str, version: int) -> Any:
+        return Draft202012Validator(making.schema_of(kind, making.kinds()[kind], version))
+
+    def hold(text: str | bytes) -> None:
+        document = json.loads(text)
+        validator(document["kind"], document["body_version"]).validate(document)
+
+    return hold
 
 
 @pytest.fixture
-def type_command(capsys: pytest.CaptureFixture[str]) -> TypeCommand:
-    """Give a function that runs `edgecnn` with some arguments, in this process."""
+def type_command(capsys: pytest.CaptureFixture[str], hold_to_schema: HoldToSchema) -> TypeCommand:
+    """Give a function that runs `edgecnn` with some arguments, in this process.
+
+    Whatever document `--json` prints is held against its schema.
+    """
     from edgecnn.cli import main
 
     def run(*arguments: object) -> Done:
@@ -337,6 +363,9 @@ def type_command(capsys: pytest.CaptureFixture[str]) -> TypeCommand:
         with pytest.raises(SystemExit) as stop:
             main([str(argument) for argument in arguments])
         assert isinstance(stop.value.code, int)
-        return Done(stop.value.code, *capsys.readouterr())
+        done = Done(stop.value.code, *capsys.readouterr())
+        if "--json" in arguments and done.out:
+            hold_to_schema(done.out)
+        return done
 
     return run

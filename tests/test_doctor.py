@@ -17,6 +17,7 @@ import edgecnn
 from edgecnn import shelves
 from edgecnn.environment import Environment, examine
 from edgecnn.records import from_json
+from edgecnn.reports import Report, read_body
 
 Doctor = Callable[..., str]
 _BASE = ("click", "rich", "pygments", "markdown_it", "mdurl", "msgspec", "filelock")
@@ -54,7 +55,8 @@ def test_packages_and_what_brings_them(here: Environment) -> None:
 def test_json_is_the_record() -> None:
     said = _run("--json")
     assert said.stderr == ""
-    found = from_json(Environment, said.stdout.encode(), where="doctor")
+    report = from_json(Report, said.stdout.encode(), where="doctor")
+    found = read_body(report, Environment)
     assert found.edgecnn == edgecnn.__version__
     assert found.machine == examine().machine
 
@@ -86,7 +88,7 @@ def test_tables_fit_100_columns() -> None:
 def test_works_without(package: str, tmp_path: Path) -> None:
     """It must say so, not fail, where a package is missing."""
     site = _site(tmp_path, without={package})
-    found = json.loads(_run("--json", site=site).stdout)
+    found = json.loads(_run("--json", site=site).stdout)["body"]
     places = {(place["runtime"], place["provider"]): place for place in found["places"]}
     needs = {"onnxruntime": ("ort", "cpu"), "onnx": ("reference", "cpu")}
     extras = {"onnxruntime": "cpu", "onnx": "onnx"}

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from edgecnn.prediction.records import PictureRecord, PredictReport, to_plain, without_pictures
 from edgecnn.prediction.sources import Stdin, display, find_pictures
-from edgecnn.prediction.stream import Found, Predictions, predict, to_plain
+from edgecnn.prediction.stream import Found, Predictions, predict
 
-__all__ = ["Found", "Predictions", "Stdin", "display", "find_pictures", "predict", "to_plain"]
+__all__ = [
+    "Found",
+    "PictureRecord",
+    "PredictReport",
+    "Predictions",
+    "Stdin",
+    "display",
+    "find_pictures",
+    "predict",
+    "to_plain",
+    "without_pictures",
+]

@@ -137,21 +137,6 @@ def predict(
     )
 
 
-def to_plain(found: Found) -> dict[str, Any]:
-    """Give a record's plain values, as JSON has them; outputs with their shape and dtype."""
-    outputs = {
-        name: {"shape": list(value.shape), "dtype": str(value.dtype), "values": value.tolist()}
-        for name, value in found.outputs.items()
-    }
-    return {
-        "image": found.image,
-        "ranked": found.ranked,
-        "outputs": outputs,
-        "notes": found.notes,
-        "error": found.error,
-    }
-
-
 @dataclass(frozen=True)
 class _Picture:
     source: Source

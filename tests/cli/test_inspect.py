@@ -52,8 +52,10 @@ def test_layers_may_be_left_out(make_bundle: MakeBundle, type_command: TypeComma
 def test_json_is_one_document(make_bundle: MakeBundle, type_command: TypeCommand) -> None:
     bundle = make_bundle()
     done = type_command("inspect", bundle.folder, "--json")
-    found = json.loads(done.out)
+    report = json.loads(done.out)
+    found = report["body"]
     assert (done.code, done.err) == (0, "")
+    assert report["measured"] == {n: f.sha256 for n, f in bundle.files.items()}
     assert found["manifest"]["digest"] == bundle.manifest.digest
     assert found["variants"][0]["graph"]["macs"] == 5856
 

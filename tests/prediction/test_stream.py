@@ -161,9 +161,9 @@ def test_outputs_that_are_no_classes_come_as_they_are(
     np.testing.assert_allclose(
         found.outputs["logits"], tiny_net.exact(tiny_net.images[:1])[0], atol=1e-4
     )
-    plain = to_plain(found)["outputs"]["logits"]
-    assert (plain["shape"], plain["dtype"]) == ([4], "float32")
-    assert plain["values"] == found.outputs["logits"].tolist()
+    plain = to_plain(found).outputs["logits"]
+    assert (plain.shape, plain.dtype) == ((4,), "float32")
+    assert plain.values == found.outputs["logits"].tolist()
 
 
 def test_a_bundle_without_fp32_answers_with_what_it_has(
