@@ -28,7 +28,7 @@ READ = [
 ]
 SHELLS, PYTHON = {"console", "sh"}, {"python"}
 # A block under another name would not be run: these hold no commands.
-SILENT = {"text", "toml", "json", "c", "mermaid"}
+SILENT = {"text", "toml", "json", "yaml", "c", "mermaid"}
 FENCE = re.compile(
     r"(?:^<!-- (?P<marker>[^\n]+?) -->\n)?^```(?P<language>\S*)\n(?P<body>.*?)^```$", re.M | re.S
 )
