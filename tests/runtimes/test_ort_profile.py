@@ -108,7 +108,8 @@ def test_answers_are_those_of_a_session_without_a_profile(variant: Variant) -> N
 
 def test_runs_with_checks_are_profiled_too(variant: Variant) -> None:
     with open_session(variant, threads=1, options=PROFILING) as session:
-        session.run(INPUT)
+        for _ in range(9):  # one alone may be held up for so long that finer times are not worth it
+            session.run(INPUT)
         assert [len(each.finer_ns) > 10 for each in session.profile()] == [True] * 3
 
 
