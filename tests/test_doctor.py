@@ -78,10 +78,10 @@ def test_tells_people(here: Environment) -> None:
         assert need.name in told
 
 
-def test_tables_fit_100_columns() -> None:
+def test_tables_fit_80_columns() -> None:
     lines = _run().stdout.splitlines()
     tables = [line for line in lines if not line.startswith(("Use ", "ort on ", "Repair "))]
-    assert max(map(len, tables)) <= 100
+    assert max(map(len, tables)) <= 80
 
 
 @pytest.mark.parametrize("package", ["onnxruntime", "onnx", "torch"])

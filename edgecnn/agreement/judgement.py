@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,7 +13,7 @@ from edgecnn.agreement.files import plain_trial
 from edgecnn.agreement.gates import Gate, Limits, check, judge, judge_all
 from edgecnn.agreement.metrics import Agreement, compare, image_errors
 from edgecnn.agreement.pairs import Pair, Trial, bundle_trial, file_trial, variant_trial
-from edgecnn.agreement.sides import Engine, engines
+from edgecnn.agreement.sides import Engine, engines, told
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.disk import write_atomically
 from edgecnn.errors import InputError
@@ -22,6 +22,8 @@ from edgecnn.plain import Request, existing_file, is_file_name
 from edgecnn.predictor import holds_scores
 from edgecnn.records import MaybeInfinite, MaybeNaN
 from edgecnn.spec import InputContract, Verdict
+
+Progress = Callable[[str, float], None]
 
 _ON_GOLDEN = "A bundle is compared on its golden vectors."
 
@@ -117,6 +119,7 @@ def parity(
     inputs: Path | str | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     save_outputs: Path | str | None = None,
+    progress: Progress | None = None,
 ) -> ParityReport:
     """Say whether models answer the same.
 
@@ -142,6 +145,7 @@ def parity(
         inputs: For plain files: an npz file with an array for each input; random ones by default.
         input_shapes: For plain files: shapes of inputs with open sizes, by name.
         save_outputs: Where to write inputs and all outputs, as an npz file.
+        progress: Called with what is run and the share (0 to 1) that is behind.
 
     Raises:
         InputError: Something cannot be compared, or a bundle or file cannot be used.
@@ -149,9 +153,13 @@ def parity(
         RuntimeCrashed: An engine crashed on a plain file.
     """
     given = _given_limits(atol, rtol)
+    opened = _model(model)
     places = engines(runtime, provider, threads, batch_size)
+    if progress:
+        sessions = _sessions(opened, variants, len(places), both=against is not None)
+        places = told(places, sessions, progress)
     request = Request(None if inputs is None else Path(inputs), input_shapes or {}, seed)
-    trial = _trial(_model(model), variants, against, places, request, derive=given is None)
+    trial = _trial(opened, variants, against, places, request, derive=given is None)
     if save_outputs is not None:
         write_atomically(Path(save_outputs), make_npz(trial.arrays))
     comparisons = tuple(judge_pair(pair, given, trial.contract, worst) for pair in trial.pairs)
@@ -164,6 +172,13 @@ def parity(
         judge_all([comparison.verdict for comparison in comparisons]),
         trial.notes,
     )
+
+
+def _sessions(
+    model: Bundle | Path, variants: Sequence[str] | None, engines: int, *, both: bool
+) -> int:
+    names = (variants or model.manifest.variants) if isinstance(model, Bundle) else [model]
+    return len(names) * engines * (1 + both)
 
 
 def _trial(

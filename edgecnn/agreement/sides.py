@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import product
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count, product
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,12 @@ from edgecnn.worker import open_in_worker
 # A foreign file's session may take memory for so many; the predictor runs fewer large ones.
 _IMAGES_AT_ONCE = 8
 
+Tell = Callable[[str], None]
+
+
+def _ignore(text: str) -> None:
+    pass
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -32,6 +38,7 @@ class Engine:
         batch_size: Images in one run; None for what fits.
         apart: In a process of its own, so that a crash there is an error here.
         memory_limit: Bytes that a session may take there; None for any.
+        tell: Called with what is opened.
     """
 
     runtime: str = "ort"
@@ -40,9 +47,11 @@ class Engine:
     batch_size: int | None = None
     apart: bool = False
     memory_limit: int | None = None
+    tell: Tell = field(default=_ignore, compare=False)
 
     def open(self, variant: Variant, options: Mapping[str, str] | None = None) -> CheckedSession:
         """Open a located variant here."""
+        self.tell(f"Running {variant.name} on {self.runtime}")
         if not self.apart:
             return open_session(
                 variant,
@@ -75,6 +84,18 @@ def engines(
     providers = (provider,) if provider is None or isinstance(provider, str) else tuple(provider)
     pairs = product(runtimes, providers)
     return tuple(Engine(*pair, threads, batch_size, apart) for pair in pairs)
+
+
+def told(
+    places: Sequence[Engine], sessions: int, progress: Callable[[str, float], None]
+) -> tuple[Engine, ...]:
+    """Let engines tell what they open, and which share of so many sessions is behind."""
+    before = count()
+
+    def tell(text: str) -> None:
+        progress(text, min(1.0, next(before) / max(1, sessions)))
+
+    return tuple(replace(engine, tell=tell) for engine in places)
 
 
 @dataclass(frozen=True, eq=False)

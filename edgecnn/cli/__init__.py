@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -16,11 +18,34 @@ from edgecnn import __version__
 from edgecnn.errors import EdgeCNNError
 
 _COMPLETE = "_EDGECNN_COMPLETE"  # set by click's shell completion
+_NARROWEST, _TWO_COLUMNS, _WIDEST = 20, 60, 80  # of help, in characters
 _OWN_FAULT = 70  # EX_SOFTWARE: none of the codes in errors.py
+
+
+class _Help(click.HelpFormatter):
+    """Help that fits a narrow terminal; click's own is never narrower than 50 columns."""
+
+    def __init__(self, *arguments: Any, **others: Any) -> None:
+        from shutil import get_terminal_size
+
+        super().__init__(*arguments, **others)
+        self.width = max(_NARROWEST, min(get_terminal_size().columns, _WIDEST)) - 2
+
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        """Write names and what they mean; on a narrow terminal the meaning stands below."""
+        super().write_dl(rows, col_max if self.width > _TWO_COLUMNS else 10, col_spacing)
+
+
+class _Context(click.Context):
+    formatter_class = _Help
 
 
 class Commands(click.Group):
     """A group whose commands are the files of this folder."""
+
+    context_class = _Context
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """List the commands in the order in which people meet them."""
@@ -33,6 +58,7 @@ class Commands(click.Group):
             return None
         command = import_module(f"edgecnn.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
+        command.context_class = _Context
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -77,7 +103,7 @@ def _run(arguments: list[str]) -> int:
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.ClickException as error:
-        error.show()
+        _show_usage(error)
         return 2
     except (click.Abort, KeyboardInterrupt, EOFError):
         click.echo("Interrupted.", err=True)
@@ -108,6 +134,15 @@ def _explain(error: Exception) -> int:
     click.echo(f"Error: edgecnn itself failed, {type(error).__name__}: {error}", err=True)
     click.echo("Say `edgecnn --debug …` to see where, and please report it.", err=True)
     return _OWN_FAULT
+
+
+def _show_usage(error: click.ClickException) -> None:
+    from io import StringIO
+
+    from edgecnn.cli._terminal import say
+
+    error.show(text := StringIO())
+    say(text.getvalue().rstrip("\n"), stderr=True)
 
 
 def show_error(error: EdgeCNNError) -> None:

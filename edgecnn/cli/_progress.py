@@ -28,6 +28,11 @@ class Tell(Protocol):
         """Show what is done, the share (0 to 1; None if nobody knows) and the seconds left."""
 
 
+def drawable() -> bool:
+    """Say whether stderr is a terminal whose cursor can be moved."""
+    return sys.stderr.isatty() and not console(stderr=True).is_dumb_terminal
+
+
 @contextmanager
 def progress_bar(*, still: bool = False) -> Iterator[Tell]:
     """Give a function that takes what is being done and the share (0 to 1) that is behind.
@@ -36,19 +41,20 @@ def progress_bar(*, still: bool = False) -> Iterator[Tell]:
         still: Draw only when that function is called: a thread that draws ten times a second would
             disturb what is being measured.
     """
-    if not sys.stderr.isatty():
+    if not drawable():
         yield lambda what, share, left=None: None
         return
     from rich.live import Live
 
     now = _Activity()
     screen = console(stderr=True)
-    # What comes to stdout meanwhile stays there: rich would print it to stderr.
+    # What is printed meanwhile goes above the bar, or where stdout is piped to; rich would take it
+    # to stderr.
     live = Live(
         console=screen,
         get_renderable=lambda: now.drawn(screen.width),
         auto_refresh=not still,
-        redirect_stdout=False,
+        redirect_stdout=sys.stdout.isatty(),
         transient=True,
     )
     with live:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from edgecnn.errors import Requirement
 
+_NARROWEST_REST = 12  # for what takes the rest of a line
+
 
 def table(
     title: str,
@@ -28,21 +30,27 @@ def table(
     """Print a table; the first columns, `left` of them, hold text, the others numbers.
 
     What is too wide wraps text, never numbers; where that is not enough, the columns are divided
-    into several tables, each with the first ones.
+    into several tables, each with the first ones, and on a narrow terminal each row is a list.
     """
     from edgecnn.cli._columns import fit, parts, widths
 
     headers = [_text(column) for column in columns]
     cells = [[_text(cell) for cell in row] for row in rows]
     room = console(stderr=stderr).width - 1
-    for number, places in enumerate(parts(headers, cells, left, room)):
+    if title:
+        show(_text(f"[bold]{title}[/]"), stderr=stderr)
+    divided = parts(headers, cells, left, room)
+    for number, places in enumerate(divided):
         heads = [headers[place] for place in places]
         body = [[row[place] for place in places] for row in cells]
-        sizes = fit(widths(heads, body, left), room)
-        above = f"[bold]{title}[/]" if number == 0 else "[dim]more columns[/]"
-        if title:
-            show(_text(above), stderr=stderr)
-        show(_sheet(heads, body, sizes, left), stderr=stderr)
+        texts = sum(place < left for place in places)
+        sizes = fit(widths(heads, body, texts), room)
+        if number:
+            show(_text("[dim]more columns[/]"), stderr=stderr)
+        show(_sheet(heads, body, sizes, texts), stderr=stderr)
+    if not divided:
+        show("", stderr=stderr)
+        _lists(headers, cells, stderr=stderr)
     if caption:
         show(_text(f"[dim]{caption}[/]\n"), stderr=stderr)
 
@@ -59,13 +67,44 @@ def _sheet(
     from rich import box
     from rich.table import Table
 
+    from edgecnn.cli._columns import is_text, wrapped
+
     sheet = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for number, (header, width) in enumerate(zip(headers, sizes, strict=True)):
-        side: Literal["left", "right"] = "left" if number < left else "right"
+    for place, (header, width) in enumerate(zip(headers, sizes, strict=True)):
+        side: Literal["left", "right"] = "left" if is_text(rows, place, left) else "right"
         sheet.add_column(header, justify=side, overflow="fold", width=width)
     for row in rows:
-        sheet.add_row(*row)
+        sheet.add_row(*map(wrapped, row, sizes))
     return sheet
+
+
+def _lists(
+    headers: Sequence[Text], rows: Sequence[Sequence[Text]], *, stderr: bool = False
+) -> None:
+    from edgecnn.cli._columns import wrapped
+
+    room = console(stderr=stderr).width
+    for row in rows:
+        title, pairs = _listed(headers, row)
+        for part in (wrapped(title, room) if title else None, _grid(pairs, room)):
+            if part is not None:
+                show(part, stderr=stderr)
+        show("", stderr=stderr)
+
+
+def _listed(headers: Sequence[Text], row: Sequence[Text]) -> tuple[Text, list[tuple[Text, Text]]]:
+    """Give what stands above a list, and its names and values; what has no name joins another."""
+    title: list[Text] = []
+    pairs: list[tuple[Text, Text]] = []
+    for header, cell in zip(headers, row, strict=True):
+        if header and cell:
+            pairs.append((header, cell))
+        elif cell and pairs:
+            name, value = pairs[-1]
+            pairs[-1] = name, value + _text("  ") + cell
+        elif cell:
+            title.append(cell)
+    return _text("  ").join(title), pairs
 
 
 def open_table(
@@ -73,18 +112,26 @@ def open_table(
 ) -> Callable[[Sequence[str]], None]:
     """Print the head of a table and give what prints a row; no row is kept, so any number may come.
 
+    On a narrow terminal each row is a list.
+
     Args:
         title: What stands above it.
         columns: The columns' names.
         widths: The columns' widths in characters; 0 takes what is left of the line.
         right: Places of the columns that hold numbers.
     """
-    from rich import box
-    from rich.table import Table
-
-    spare = max(10, console().width - sum(widths) - 2 * len(widths))
+    spare = console().width - sum(widths) - 2 * len(widths)
+    show(f"[bold]{title}[/]\n")
+    if spare < _NARROWEST_REST:
+        return lambda row: _lists([_text(each) for each in columns], [list(map(_text, row))])
+    sizes = [width or spare for width in widths]
 
     def print_sheet(row: Sequence[str] | None = None) -> None:
+        from rich import box
+        from rich.table import Table
+
+        from edgecnn.cli._columns import wrapped
+
         sheet = Table(
             box=box.SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
@@ -92,29 +139,39 @@ def open_table(
             show_edge=False,
             show_header=row is None,
         )
-        for place, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        for place, (column, width) in enumerate(zip(columns, sizes, strict=True)):
             side: Literal["left", "right"] = "right" if place in right else "left"
-            sheet.add_column(column, justify=side, width=width or spare, overflow="fold")
+            sheet.add_column(column, justify=side, width=width, overflow="fold")
         if row is not None:
-            sheet.add_row(*map(_text, row))
+            sheet.add_row(*map(wrapped, map(_text, row), sizes))
         show(sheet)
 
-    show(f"[bold]{title}[/]\n")
     print_sheet()
     return print_sheet
 
 
 def facts(rows: Iterable[tuple[str, str]], *, widest: int | None = None) -> None:
     """Print names and values, one to a line; longer names than `widest` are broken."""
-    from rich.table import Table
     from rich.text import Text
 
+    pairs = [(Text(name, "bold"), Text(value)) for name, value in rows]
+    show(_grid(pairs, console().width, widest))
+
+
+def _grid(rows: Sequence[tuple[Text, Text]], room: int, widest: int | None = None) -> Table:
+    from rich.table import Table
+
+    from edgecnn.cli._columns import wrapped
+
+    first = max((name.cell_len for name, _ in rows), default=0)
+    first = min(first, widest or max(_NARROWEST_REST, room // 2))
+    rest = max(_NARROWEST_REST, room - first - 2)
     sheet = Table.grid(padding=(0, 2, 0, 0))
-    sheet.add_column(overflow="fold", max_width=widest)
-    sheet.add_column(overflow="fold")
+    for width in (first, rest):
+        sheet.add_column(overflow="fold", max_width=width)
     for name, value in rows:
-        sheet.add_row(Text(name, "bold"), Text(value))
-    show(sheet)
+        sheet.add_row(wrapped(name, first), wrapped(value, rest))
+    return sheet
 
 
 def some(names: Sequence[str], most: int = 20) -> str:
@@ -126,15 +183,15 @@ def some(names: Sequence[str], most: int = 20) -> str:
 def requirements_table(requirements: Iterable[Requirement], *, stderr: bool = True) -> None:
     """Print what was needed against what was found."""
     from rich.markup import escape
-    from rich.table import Table
 
-    sheet = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("", "", "needed", "found"):
-        sheet.add_column(column, overflow="fold")
-    for need in requirements:
-        mark = "[green]ok[/]" if need.ok else "[red]missing[/]"
-        sheet.add_row(mark, escape(need.name), escape(need.needed), escape(need.found))
-    show(sheet, stderr=stderr)
+    rows = [
+        (
+            "[green]ok[/]" if need.ok else "[red]missing[/]",
+            *map(escape, (need.name, need.needed, need.found)),
+        )
+        for need in requirements
+    ]
+    table("", ("", "", "needed", "found"), rows, stderr=stderr, left=4)
 
 
 def next_step(command: str, folder: Path | None) -> None:

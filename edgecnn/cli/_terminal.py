@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 WIDTH = 80  # where there is no terminal
+_NARROWEST = 20
 _PLAIN = "edgecnn.plain"
 _PLAINER = str.maketrans({"µ": "u", "…": "...", "─": "-"})
-# What must not be torn apart: a command in backticks, and a number from its unit.
-_WORDS = re.compile(r"(?:`[^`]+`|(?<=\d) (?=%|[µmkMG]?[sBW]\b)|\S)+")
+# What must not be torn apart: a command in backticks or at the end, and a number from its unit.
+_WORDS = re.compile(r"(?<=: )edgecnn .+|(?:`[^`]+`|(?<=\d) (?=%|[µmkMG]?[sBW]\b)|\S)+")
 _INDENT = re.compile(r" *(?:- )?")
 
 
@@ -24,8 +25,7 @@ def console(*, stderr: bool = False) -> Console:
     """Give a rich console on stdout or stderr; 80 columns where there is no terminal."""
     from rich.console import Console
 
-    stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else WIDTH
+    width = columns(sys.stderr if stderr else sys.stdout)
     return Console(stderr=stderr, width=width, highlight=False, emoji=False)
 
 
@@ -36,7 +36,8 @@ def show(sheet: RenderableType, *, stderr: bool = False) -> None:
         screen.print(sheet)
     lines = (line.rstrip() for line in taken.get().split("\n"))
     # Not click.echo: it opens a stream of its own where the encoding is poor, and order is lost.
-    print("\n".join(lines), end="", file=screen.file, flush=True)
+    stream = sys.stderr if stderr else sys.stdout
+    print("\n".join(lines), end="", file=stream, flush=True)
 
 
 def say(text: str, *, stderr: bool = False) -> None:
@@ -53,17 +54,19 @@ def say(text: str, *, stderr: bool = False) -> None:
 
 
 def columns(stream: TextIO) -> int:
-    """Give a terminal's width in characters."""
+    """Give a terminal's width in characters; COLUMNS goes before what the terminal says."""
+    asked = os.environ.get("COLUMNS", "")
     try:
-        return os.get_terminal_size(stream.fileno()).columns or WIDTH
+        size = int(asked) if asked.isdecimal() else os.get_terminal_size(stream.fileno()).columns
     except (OSError, ValueError):
-        return WIDTH
+        size = WIDTH
+    return max(_NARROWEST, size) if size else WIDTH
 
 
 def broken(line: str, width: int) -> Iterator[str]:
     """Break a line between words; one word that is wider stays whole, on a line of its own.
 
-    >>> list(broken("  Say `edgecnn train lenet` first.", 28))
+    >>> list(broken("  Say `edgecnn train lenet` first.", 26))
     ['  Say', '  `edgecnn train lenet`', '  first.']
     """
     from rich.cells import cell_len
@@ -71,13 +74,19 @@ def broken(line: str, width: int) -> Iterator[str]:
     start = _INDENT.match(line)
     indent = start[0] if start else ""
     now, filled = indent, False
-    for word in _WORDS.findall(line[len(indent) :]):
+    for first, last in words(line[len(indent) :]):
+        word = line[len(indent) :][first:last]
         if filled and cell_len(f"{now} {word}") > width:
             yield now
             now, filled = " " * len(indent), False
         now += f" {word}" if filled else word
         filled = True
     yield now
+
+
+def words(line: str) -> Iterator[tuple[int, int]]:
+    """Give where each word begins and ends that must not be torn apart."""
+    return (found.span() for found in _WORDS.finditer(line))
 
 
 def forgive() -> None:

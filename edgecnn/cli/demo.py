@@ -48,7 +48,7 @@ def _print(found: DemoReport) -> None:
     for row in found.rows:
         say(f"{row.net}: {' '.join(row.verdict.reasons)}")
     bundle = found.rows[0].bundle
-    say(f"\nNext: edgecnn inspect {bundle}, or edgecnn train with your own --data.")
+    say(f"\nNext: `edgecnn inspect {bundle}`, or `edgecnn train` with your own --data.")
     for row in found.rows:
         say(see_it_all(Path(row.bundle)))
 

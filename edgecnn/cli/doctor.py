@@ -39,8 +39,8 @@ def _show(found: Environment) -> None:
 
     facts(_facts(found))
     if found.packages:
-        table("Packages", ("", "installed", "comes with"), map(_package, found.packages), left=3)
-    table("Runtimes", ("", "provider", "", "uses"), map(_place, found.places), left=4)
+        table("Packages", ("", "installed", "comes with"), map(_package, found.packages))
+    table("Runtimes", ("", "provider", "", "uses"), map(_place, found.places), left=2)
     for place in found.places:
         if place.availability.requirements or not place.availability.ok:
             _explain(place)

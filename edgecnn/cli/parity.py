@@ -85,19 +85,22 @@ def command(
     random inputs, unless you give others. A gate that fails ends with exit code 1.
     """
     from edgecnn.agreement import parity
+    from edgecnn.cli._progress import progress_bar
     from edgecnn.reports import make_report
 
     if other is not None and against is not None:
         raise click.UsageError("OTHER and --against both say what to compare with: give one.")
     bundle = _bundle(model)
-    found = parity(
-        bundle or str(model),
-        names(variants) if variants else None,
-        against or other,
-        runtime=names(runtime),
-        provider=names(provider) if provider else None,
-        **options,
-    )
+    with progress_bar() as progress:
+        found = parity(
+            bundle or str(model),
+            names(variants) if variants else None,
+            against or other,
+            runtime=names(runtime),
+            provider=names(provider) if provider else None,
+            progress=progress,
+            **options,
+        )
     report = make_report("parity", found, found.measured)
     if bundle:
         keep_report(report, bundle.folder)
@@ -124,8 +127,8 @@ def _print(found: ParityReport) -> None:
     table(_title(found), columns, rows)
     worst = [row for comparison in found.comparisons for row in _worst(found, comparison)]
     if worst:
-        columns = ["Worst images", "against", "image", "error", "output", "expected", "answer"]
-        table("", columns, worst)
+        columns = ["", "against", "image", "error", "output", "expected", "answer"]
+        table("Worst images", columns, worst)
     if found.verdict.outcome == "pass":
         say("Every comparison is within its tolerance.")
 

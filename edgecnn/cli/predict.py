@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,6 +21,7 @@ from edgecnn.cli._options import (
     runtime_option,
     threads_option,
 )
+from edgecnn.cli._progress import Tell, drawable, progress_bar
 
 if TYPE_CHECKING:
     from edgecnn.prediction import Found, Predictions, Stdin
@@ -79,10 +80,12 @@ def command(
         raise click.UsageError("--json and --jsonl are two forms of the same; choose one.")
     form = _print_json if as_json else _print_lines if as_lines else _print_table
     stdin = None if sys.stdin is None else cast("Stdin", sys.stdin.buffer)
-    with _warnings_as_notes():
+    shown = form is _print_table or not sys.stdout.isatty()
+    with _warnings_as_notes(), progress_bar() if shown else nullcontext() as progress:
         found = predict(find_bundle(bundle), images, stdin=stdin, note=note, **options)
         counts = {"pictures": 0, "broken": 0}
-        form(found, _told(found.images, counts))
+        pictures = _told(found.images, counts)
+        form(found, _counted(pictures, images, progress) if progress else pictures)
     _stop_if_broken(**counts)
 
 
@@ -97,6 +100,18 @@ def _told(images: Iterator[Found], counts: dict[str, int]) -> Iterator[Found]:
             note(found.error)
         for text in found.notes:
             note(f"{display(found.image)}: {text}")
+        yield found
+
+
+def _counted(pictures: Iterator[Found], places: Sequence[str], progress: Tell) -> Iterator[Found]:
+    """Say how many pictures have an answer, and of how many; of what stdin names nobody knows."""
+    from edgecnn.prediction import find_pictures
+
+    known = drawable() and "-" not in places
+    total = sum(1 for _ in find_pictures(places)) if known else None
+    for number, found in enumerate(pictures, 1):
+        of = "" if total is None else f" of {total:,}"
+        progress(f"{number:,}{of} pictures", None if total is None else number / max(total, number))
         yield found
 
 
@@ -157,7 +172,7 @@ def _class_table(predictions: Predictions) -> Callable[[Found], None]:
     from edgecnn.prediction import display
 
     widest = max((len(display(label)) for label in predictions.labels), default=0)
-    columns, widths = ["image", "answer", "", "then"], [32, max(6, min(24, widest)), 8, 0]
+    columns, widths = ["image", "answer", "", "then"], [24, max(6, min(20, widest)), 8, 0]
     add_row = open_table(_title(predictions), columns, widths, right=(2,))
 
     def add(found: Found) -> None:
@@ -179,7 +194,7 @@ def _output_table(predictions: Predictions) -> Callable[[Found], None]:
 
     columns, widths = (
         ["image", "output", "shape", "least", "mean", "greatest"],
-        [32, 0, 16, *[10] * 3],
+        [17, 0, 9, *[10] * 3],
     )
     add_row = open_table(_title(predictions), columns, widths, right=(2, 3, 4, 5))
 

@@ -96,12 +96,12 @@ def _print(found: VerifyReport, *, run: bool) -> None:
 
     facts([("Bundle", found.bundle), ("Digest", found.digest)])
     columns = ["File", "SHA-256", "size", ""]
-    table("", columns, map(_file_row, found.files), left=2)
+    table("", columns, map(_file_row, found.files))
     if found.variants and run:
         title = f"{found.images} {found.inputs}" if found.inputs else "Nothing was run"
         rows = [row for check in found.variants for row in _variant_rows(check)]
         columns = ["Variant", "runtime", "against", "found (needed)", ""]
-        table(escape(title), columns, rows, left=4)
+        table(escape(title), columns, rows, left=3)
     if found.verdict.outcome == "pass":
         say(
             "Every file is what was written"
