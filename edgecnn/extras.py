@@ -22,6 +22,7 @@ _EXTRAS = {
     "altair": "report",
     "jinja2": "report",
     "vl_convert": "report",
+    "mlperf_loadgen": "mlperf",
 }
 
 

@@ -241,7 +241,8 @@ def _measure(
         run.go()
         if run.samples.sessions and wanted.count:
             last = partial(_part, progress, shares[1], 1.0)
-            more.go(_seconds(job.plan), last, began + (job.plan.budget_seconds or math.inf))
+            deadline = began + (job.plan.budget_seconds or math.inf)
+            more.go(_seconds(job.plan), last, deadline, run.samples.medians())
     except KeyboardInterrupt:
         if not run.samples.sessions:
             raise

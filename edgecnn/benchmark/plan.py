@@ -12,7 +12,7 @@ _REPLICATE_SECONDS = 1.25
 _MOST_REPLICATES = 30
 _LEG_SECONDS = 0.03
 _LEG_CALLS = 3
-_LEAD_SECONDS = 0.003
+LEAD_SECONDS = 0.003
 _FEWEST_CALLS = 20
 
 
@@ -29,7 +29,7 @@ class Leg:
 
     seconds: float
     calls: int
-    lead_seconds: float = _LEAD_SECONDS
+    lead_seconds: float = LEAD_SECONDS
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,13 @@ class Samples:
         """Give the times of all steady calls of a variant, in nanoseconds."""
         return [time for leg in self.legs(variant) for time in leg.times_ns]
 
+    def medians(self) -> dict[str, float]:
+        """Give the median time of a steady call, in seconds, of each variant that was timed."""
+        names = dict.fromkeys(
+            self.sessions[leg.session].variant for block in self.blocks for leg in block.legs
+        )
+        return {name: median(self.times_ns(name)) / 1e9 for name in names}
+
     def legs(self, variant: str) -> Iterator[Leg]:
         """Give all turns of a variant, in the order in which they ran."""
         for block in self.blocks:

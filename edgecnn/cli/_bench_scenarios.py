@@ -14,10 +14,11 @@ from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
     from edgecnn.benchmark import BenchReport
-    from edgecnn.benchmark.scenarios import Arrival, ScenarioReport, Wanted
+    from edgecnn.benchmark.scenarios import Arrival, LoadGenTest, ScenarioReport, Wanted
     from edgecnn.stats import Interval
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+Found = TypeVar("Found")
 
 
 def scenario_options(command: Command) -> Command:
@@ -39,6 +40,7 @@ def wanted(options: dict[str, Any]) -> Wanted:
         end_to_end=options.pop("end_to_end"),
         images=tuple(map(str, options.pop("images"))),
         energy=options.pop("energy"),
+        loadgen=options.pop("loadgen"),
     )
 
 
@@ -96,7 +98,7 @@ def _print_idle(found: ScenarioReport) -> None:
     ]
     headers = ("", "pause", "first", "95 % interval", "longest", "steady", "ratio", "slow calls")
     caption = "Ratio: the first call over a steady one. Slow calls: above it by more than 10 %."
-    _table(f"The first call after a pause, in {unit}", headers, rows, caption)
+    scenario_table(f"The first call after a pause, in {unit}", headers, rows, caption)
 
 
 def _print_arrival(found: ScenarioReport, arrival: str) -> None:
@@ -122,7 +124,7 @@ def _print_arrival(found: ScenarioReport, arrival: str) -> None:
     deadline = own[0].deadline_seconds
     late = "" if deadline is None else f" Missed: later than {microseconds(deadline)}."
     caption = f"{own[0].arrivals} arrivals each, waited for asleep or watching the clock.{late}"
-    _table(f"From arrival to answer, {arrival}, in {unit}", headers, rows, caption)
+    scenario_table(f"From arrival to answer, {arrival}, in {unit}", headers, rows, caption)
     for row in own:
         if not row.keeps_up:
             say(f"{row.variant}, {row.waiting}, falls behind: its latency only grows.")
@@ -147,7 +149,7 @@ def _print_concurrency(found: ScenarioReport) -> None:
     ]
     headers = ("", "callers", "spin", "images/s", "95 % interval", "gain", "median", "p99", "cores")
     caption = "Threads of one Python process. Gain: images/s over those of one caller."
-    _table(f"Several callers on one session, calls in {unit}", headers, rows, caption)
+    scenario_table(f"Several callers on one session, calls in {unit}", headers, rows, caption)
 
 
 def _print_end_to_end(found: ScenarioReport) -> None:
@@ -171,7 +173,7 @@ def _print_end_to_end(found: ScenarioReport) -> None:
         f"{found.end_to_end[0].pictures}. "
         "Model: the call alone on inputs that are ready. Ratio: all of it over that."
     )
-    _table(f"From an image file to the answer, in {unit}", headers, rows, caption)
+    scenario_table(f"From an image file to the answer, in {unit}", headers, rows, caption)
 
 
 def _print_energy(found: ScenarioReport) -> None:
@@ -187,10 +189,13 @@ def _print_energy(found: ScenarioReport) -> None:
     ]
     headers = ("", "for a call", "95 % interval", "calling", "idle")
     caption = f"{found.energy[0].meter}; what idling takes is not in it."
-    _table("Energy", headers, rows, caption)
+    scenario_table("Energy", headers, rows, caption)
 
 
-def _table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> None:
+def scenario_table(
+    title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], caption: str
+) -> None:
+    """Print a table with a caption; names of variants are no markup."""
     from rich.markup import escape
 
     from edgecnn.cli._show import table
@@ -234,10 +239,33 @@ def _arrivals(
     if not texts:
         return ()
     from edgecnn.benchmark.scenarios import parse_arrival
+
+    return _each(context, option, texts, parse_arrival)
+
+
+def _loadgen(
+    context: click.Context, option: click.Parameter, texts: Sequence[str]
+) -> tuple[LoadGenTest, ...]:
+    if not texts:
+        return ()
+    from edgecnn.benchmark.scenarios import parse_loadgen
+
+    return _each(context, option, texts, parse_loadgen)
+
+
+def _each(
+    context: click.Context,
+    option: click.Parameter,
+    texts: Sequence[str],
+    parse: Callable[[str], Found],
+) -> tuple[Found, ...]:
+    """Read what stands between the commas, in all that was given."""
     from edgecnn.errors import InputError
 
+    for text in texts:
+        not_empty(context, option, text)
     try:
-        return tuple(parse_arrival(part) for text in texts for part in names(text))
+        return tuple(parse(part) for text in texts for part in names(text))
     except InputError as error:
         raise click.BadParameter(f"{error.problem} {error.remedy}", context, option) from None
 
@@ -271,7 +299,8 @@ _OPTIONS = (
         "--deadline",
         callback=to_seconds,
         metavar="TIME",
-        help="When an answer comes too late.  [default: when the next periodic input arrives]",
+        help="When an answer comes too late.  [default: when the next periodic input arrives; for "
+        "LoadGen's server 10 calls]",
     ),
     click.option(
         "--concurrency",
@@ -295,4 +324,12 @@ _OPTIONS = (
         help="File for --end-to-end.  [default: the bundle's images, as JPEG]",
     ),
     click.option("--energy", is_flag=True, help="Also measure the energy for a call."),
+    click.option(
+        "--loadgen",
+        multiple=True,
+        metavar="SCENARIO[:RATE]",
+        callback=_loadgen,
+        help="Also let MLPerf's LoadGen ask: single-stream, multi-stream, offline or server, whose "
+        "queries come so many in a second.  [default rate: half of what the steady state answers]",
+    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from edgecnn.cli._bench_loadgen import print_loadgen
 from edgecnn.cli._bench_scenarios import print_resources, print_scenarios
 from edgecnn.cli._options import note
 from edgecnn.cli._terminal import say
@@ -28,6 +29,7 @@ def print_bench(report: BenchReport) -> None:
         _print_cold_starts(starts)
     print_resources(report)
     print_scenarios(report.scenarios)
+    print_loadgen(report)
     for comparison in report.comparisons:
         say(f"{comparison.verdict}.")
     for row in report.variants:

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgecnn.benchmark.scenarios import arrival, concurrency, end_to_end, energy, idle
+from edgecnn.benchmark.scenarios import arrival, concurrency, end_to_end, energy, idle, loadgen
 from edgecnn.benchmark.scenarios.arrival import ArrivalLatency
 from edgecnn.benchmark.scenarios.concurrency import Throughput
 from edgecnn.benchmark.scenarios.end_to_end import EndToEnd, Pictures
 from edgecnn.benchmark.scenarios.energy import Energy
 from edgecnn.benchmark.scenarios.idle import IdleLatency
+from edgecnn.benchmark.scenarios.loadgen import LoadGenResult
 from edgecnn.benchmark.scenarios.meters import Meter
 from edgecnn.benchmark.scenarios.turns import Turns
 from edgecnn.benchmark.scenarios.wanted import Wanted
@@ -45,6 +46,7 @@ class ScenarioReport:
         end_to_end: From an image file to the answer, of each variant.
         energy: Energy for a call, of each variant.
         not_measured: What could not be measured, and why.
+        loadgen: What MLPerf's LoadGen says, of each variant in each of its scenarios.
     """
 
     wanted: Wanted = field(default_factory=Wanted)
@@ -55,6 +57,7 @@ class ScenarioReport:
     end_to_end: tuple[EndToEnd, ...] = ()
     energy: tuple[Energy, ...] = ()
     not_measured: tuple[NotMeasured, ...] = ()
+    loadgen: tuple[LoadGenResult, ...] = ()
 
     @property
     def doubts(self) -> list[str]:
@@ -102,6 +105,10 @@ def sum_up(
             if meter
         ),
         not_measured=(*not_measured, *_refused(turns)),
+        loadgen=tuple(
+            loadgen.result(name, settings, own, batch_size)
+            for (name, settings), own in kinds.get("loadgen", {}).items()
+        ),
     )
 
 

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from edgecnn.benchmark.engine import Progress, Subject
 from edgecnn.benchmark.samples import Failure
-from edgecnn.benchmark.scenarios import arrival, concurrency, end_to_end, energy, idle
+from edgecnn.benchmark.scenarios import arrival, concurrency, end_to_end, energy, idle, loadgen
 from edgecnn.benchmark.scenarios.end_to_end import Pictures
 from edgecnn.benchmark.scenarios.meters import Meter, NoMeter, find_meter
 from edgecnn.benchmark.scenarios.report import NotMeasured, ScenarioReport, sum_up
 from edgecnn.benchmark.scenarios.turns import Extent, Extra, Scenario, Turns, take_turns
 from edgecnn.benchmark.scenarios.wanted import Wanted, check
 from edgecnn.errors import InputError
+from edgecnn.extras import require
 from edgecnn.spec import InputContract
 from edgecnn.units import time_text
 
@@ -62,12 +63,15 @@ class ScenarioRun:
     Raises:
         InputError: Something of it cannot be.
         DataError: An image file cannot be used.
+        UnavailableError: A package for it is missing.
     """
 
     def __init__(
         self, wanted: Wanted, material: Material, meter: Meter | NoMeter | None = None
     ) -> None:
         check(wanted)
+        if wanted.loadgen:
+            require("edgecnn bench --loadgen", "mlperf_loadgen")
         self._wanted = wanted
         self._material = material
         self._turns = Turns()
@@ -98,13 +102,21 @@ class ScenarioRun:
         turns = seconds * lanes * self._wanted.count + _REPLICATES * pauses
         return turns + _REPLICATES * lanes * _OPENING_SECONDS if self._wanted.count else 0.0
 
-    def go(self, seconds: float, progress: Progress, deadline: float = math.inf) -> None:
+    def go(
+        self,
+        seconds: float,
+        progress: Progress,
+        deadline: float = math.inf,
+        steady: Mapping[str, float] | None = None,
+    ) -> None:
         """Measure.
 
         Args:
             seconds: How long each scenario may take for each variant, about.
             progress: Called with a line of text and the share (0 to 1) that is done.
             deadline: By `time.perf_counter`, when all must be done; it shortens the seconds.
+            steady: What a call takes in the steady state, in seconds, by variant: LoadGen asks no
+                variant that is missing there.
 
         Raises:
             EdgeCNNError: A variant cannot be opened; a crash or a hang is only recorded.
@@ -113,7 +125,7 @@ class ScenarioRun:
         with ExitStack() as stack:
             if self._wanted.end_to_end and self._pictures is None:
                 self._pictures = self._encoded(Path(stack.enter_context(TemporaryDirectory())))
-            scenarios = self._scenarios(extent, pauses)
+            scenarios = self._scenarios(extent, pauses, steady or {})
             if not scenarios:
                 return
             take_turns(
@@ -127,7 +139,9 @@ class ScenarioRun:
                 replicates=extent.replicates,
             )
 
-    def _scenarios(self, extent: Extent, pauses: Sequence[float]) -> list[Scenario]:
+    def _scenarios(
+        self, extent: Extent, pauses: Sequence[float], steady: Mapping[str, float]
+    ) -> list[Scenario]:
         wanted, material = self._wanted, self._material
         names = [subject.name for subject in material.subjects]
         found = [idle.scenario(names, pause, extent) for pause in pauses]
@@ -140,6 +154,9 @@ class ScenarioRun:
             )
         if self._meter:
             found.append(energy.scenario(names, self._meter, extent))
+        known = {name: steady[name] for name in names if name in steady}
+        deadline = wanted.deadline_seconds
+        found += [loadgen.scenario(test, known, deadline, extent) for test in wanted.loadgen]
         return found
 
     def _extras(self) -> list[Extra]:
@@ -201,4 +218,5 @@ def shorten(wanted: Wanted) -> Wanted:
         idle=tuple(dict.fromkeys(wanted.idle)),
         arrivals=tuple(dict.fromkeys(wanted.arrivals)),
         callers=tuple(dict.fromkeys(wanted.callers)),
+        loadgen=tuple(dict.fromkeys(wanted.loadgen)),
     )
