@@ -21,8 +21,9 @@ def print_loadgen(report: BenchReport) -> None:
     if not found:
         return
     _print_table(found)
+    floor = report.noise_floor if report.valid else None
     for row in found:
-        for sentence in sentences(row, report.noise_floor):
+        for sentence in sentences(row, floor):
             say(f"{sentence}.")
     say(f"{found[0].note}.")
 
@@ -47,8 +48,9 @@ def _print_table(found: Sequence[LoadGenResult]) -> None:
 
 
 def _time(seconds: float | None) -> str:
-    from edgecnn.cli._show import microseconds, three_digits
+    from edgecnn.cli._show import three_digits
 
     if seconds is None:
         return "-"
-    return f"{three_digits(seconds * 1e3)} ms" if seconds >= 1e-3 else microseconds(seconds)
+    factor, unit = (1e6, "µs") if seconds < 1e-3 else (1e3, "ms")
+    return f"{three_digits(seconds * factor)} {unit}"

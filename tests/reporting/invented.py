@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from edgecnn.benchmark.scenarios.concurrency import Throughput
 from edgecnn.benchmark.scenarios.end_to_end import EndToEnd
 from edgecnn.benchmark.scenarios.energy import Energy
 from edgecnn.benchmark.scenarios.idle import IdleLatency
+from edgecnn.benchmark.scenarios.loadgen import Agreement, LoadGenResult
 from edgecnn.benchmark.scenarios.report import NotMeasured, ScenarioReport
 from edgecnn.data import Split
 from edgecnn.evaluation import (
@@ -183,6 +186,7 @@ def scenario_report(variants: Sequence[str]) -> ScenarioReport:
             for name in variants
         ),
         not_measured=(NotMeasured("after 1min idle", "it does not fit", "Raise --budget."),),
+        loadgen=_loadgen(variants, wide, near),
     )
 
 
@@ -213,6 +217,38 @@ def _arrivals(
         for name in variants
         for waiting in ("sleeping", "watching")
     )
+
+
+def _loadgen(variants: Sequence[str], wide: Interval, near: Interval) -> tuple[LoadGenResult, ...]:
+    ratio = Interval(1.05, 1.04, 1.06)
+    single = LoadGenResult(
+        variant="",
+        scenario="single-stream",
+        loadgen="6",
+        valid=True,
+        reasons=(),
+        seconds=0.9,
+        rate=None,
+        bound_seconds=None,
+        samples_per_query=1,
+        images_per_sample=1,
+        queries=999,
+        samples_per_second=near,
+        median_seconds=4e-4,
+        p90_seconds=5e-4,
+        p99_seconds=None,
+        interval=near,
+        agreement=Agreement(4e-4, 4e-4, 2e-6, ratio, ratio),
+        note="No MLPerf submission",
+        turns=(),
+    )
+    server = {"valid": False, "reasons": ("Reduce target QPS",), "rate": 9.0, "bound_seconds": 4e-3}
+    others: tuple[dict[str, Any], ...] = (
+        {"scenario": "offline", "median_seconds": None, "p90_seconds": None, "interval": None},
+        {"scenario": "server", "interval": wide, **server},
+    )
+    rows = (single, *(replace(single, agreement=None, **other) for other in others))
+    return tuple(replace(row, variant=name) for name in variants for row in rows)
 
 
 def _throughputs(variants: Sequence[str]) -> tuple[Throughput, ...]:

@@ -35,6 +35,7 @@ MINE = (
     "idle",
     "latency",
     "layers",
+    "loadgen",
     "pictures",
     "roofline",
     "tradeoff",
@@ -154,6 +155,18 @@ def test_nothing_measured_is_no_figure(session_bundle: Callable[[str], Bundle]) 
     for name in ("latency", "idle", "arrivals", "callers", "end_to_end", "energy", "tradeoff"):
         assert build(name, material) is None, name
     assert material.broken == []
+
+
+def test_what_loadgen_gives_no_latencies_of_is_a_table(
+    session_bundle: Callable[[str], Bundle],
+) -> None:
+    bundle, body = session_bundle("offline"), timed(["fp32"], scenarios=True)
+    offline = tuple(one for one in body.scenarios.loadgen if one.scenario == "offline")
+    keep("bench", replace(body, scenarios=replace(body.scenarios, loadgen=offline)), bundle)
+    page = Path(report(bundle).path).read_text()
+    section = page[page.index("LoadGen</h2>") :]
+    assert "<figure" not in section[: section.index("</section>")]
+    assert "Queries of LoadGen" in section[: section.index("</section>")]
 
 
 @pytest.fixture(scope="session")

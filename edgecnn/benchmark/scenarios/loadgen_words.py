@@ -14,13 +14,13 @@ def sentences(found: LoadGenResult, noise_floor: float | None) -> Iterator[str]:
 
     Args:
         found: The result.
-        noise_floor: The bench's, as a share; None if it has none.
+        noise_floor: The bench's, as a share; None if the bench is not valid.
     """
     what = f"{found.variant}, {found.scenario}"
     if found.rate and found.bound_seconds:
         rate = f"{found.rate:,.0f}" if found.rate >= 100 else f"{found.rate:.3g}"
         bound = f"{1e3 * found.bound_seconds:.3g} ms"
-        yield f"{what}: {rate} samples a second came, 99 in 100 due within {bound}"
+        yield f"{what}: {rate} samples a second on average, at random, 99 in 100 due within {bound}"
     if not found.valid:
         runs = sum(not turn.log.valid for turn in found.turns)
         reasons = "; ".join(found.reasons)
@@ -41,7 +41,7 @@ def _agreement(found: Agreement, noise_floor: float | None) -> str:
 def _judged(ratio: Interval, noise_floor: float | None) -> str:
     figures = f"(ratio {ratio.estimate:.3f} [{ratio.low:.3f}, {ratio.high:.3f}])"
     if noise_floor is None:
-        return f"cannot be judged, as this bench has no noise floor {figures}"
+        return f"cannot be judged, as this bench is not valid {figures}"
     limit = max(noise_floor, LEAST_FLOOR)
     floor = f"the noise floor of {100 * limit:.1f} %"
     if abs(ratio.estimate - 1) <= limit:

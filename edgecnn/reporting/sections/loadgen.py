@@ -24,10 +24,16 @@ def build(material: Material) -> Section | None:
     kept = next((one for one in material.all(BenchReport) if one.body.scenarios.loadgen), None)
     if kept is None:
         return None
-    found, floor = kept.body.scenarios.loadgen, kept.body.noise_floor
-    said = [sentence for one in found for sentence in sentences(one, floor)]
-    values = {"sentences": [*said, found[0].note], "table": _table(found), "kept": kept}
-    return Section({**values, "figure": _figure(found, kept)})
+    found = kept.body.scenarios.loadgen
+    floor = kept.body.noise_floor if kept.body.valid else None
+    values = {
+        "note": found[0].note,
+        "figure": _figure(found, kept),
+        "table": _table(found),
+        "kept": kept,
+        "sentences": [sentence for one in found for sentence in sentences(one, floor)],
+    }
+    return Section(values)
 
 
 def _figure(found: Sequence[LoadGenResult], kept: Kept[BenchReport]) -> Figure | None:

@@ -359,7 +359,7 @@ def test_it_is_printed_and_fits(report: BenchReport, capsys: pytest.CaptureFixtu
     printed = capsys.readouterr().out
     assert "Queries of MLPerf's LoadGen" in printed
     assert "No MLPerf submission: each run was asked for" in printed
-    assert "samples a second came, 99 in 100 due within" in printed
+    assert "samples a second on average, at random, 99 in 100 due within" in printed
     tables = [line.rstrip() for line in printed.splitlines() if "  " in line or "─" in line]
     assert max(map(len, tables)) <= 80
 
@@ -413,7 +413,10 @@ def test_one_invalid_run_makes_it_invalid() -> None:
     found = result("fp32", settings("server"), turns, 1)
     assert not found.valid
     said = list(sentences(found, 0.02))
-    assert said[0] == "fp32, server: 5,000 samples a second came, 99 in 100 due within 1 ms"
+    assert (
+        said[0]
+        == "fp32, server: 5,000 samples a second on average, at random, 99 in 100 due within 1 ms"
+    )
     assert said[1] == "fp32, server: LoadGen says INVALID of 1 of 2 runs: too slow; too few"
 
 
@@ -425,7 +428,7 @@ def test_one_invalid_run_makes_it_invalid() -> None:
         (1.009, 0.001, "agrees within the noise floor of 1.0 %"),
         (1.052, 0.02, "differs by +5.2 %, more than the noise floor of 2.0 %"),
         (0.948, 0.02, "differs by -5.2 %, more than the noise floor of 2.0 %"),
-        (1.0, None, "cannot be judged, as this bench has no noise floor"),
+        (1.0, None, "cannot be judged, as this bench is not valid"),
     ],
 )
 def test_agreement_is_within_the_noise_floor_or_not(
