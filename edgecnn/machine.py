@@ -95,13 +95,13 @@ def cgroup_quota(root: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> float
         root: Where the cgroups are mounted, version 1 or 2.
         membership: The file that names this process's cgroups.
     """
-    quotas = map(_quota, _cgroup_folders("cpu", root, membership))
+    quotas = map(_quota, cgroup_folders("cpu", root, membership))
     return min((quota for quota in quotas if quota is not None), default=None)
 
 
 def cgroup_memory(root: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> int | None:
     """Give the bytes of memory that this process's cgroup grants; None if unlimited."""
-    limits = map(_memory_limit, _cgroup_folders("memory", root, membership))
+    limits = map(_memory_limit, cgroup_folders("memory", root, membership))
     return min((limit for limit in limits if limit is not None), default=None)
 
 
@@ -110,7 +110,14 @@ def granted_memory() -> int:
     return min(filter(None, (_memory_bytes(), cgroup_memory())), default=0)
 
 
-def _cgroup_folders(controller: str, root: Path, membership: Path) -> Iterator[Path]:
+def cgroup_folders(controller: str, root: Path, membership: Path) -> Iterator[Path]:
+    """Give the folders of the cgroup that this process is in, and of its ancestors.
+
+    Args:
+        controller: What they control, such as `cpu`.
+        root: Where the cgroups are mounted, version 1 or 2.
+        membership: The file that names this process's cgroups.
+    """
     # A limit holds for everything below it, so the ancestors count too.
     with suppress(OSError):
         for line in membership.read_text().splitlines():
