@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from overhead import lenet, resnet8
+from nets import lenet, resnet8
 
 from edgecnn.benchmark.engine import Place, Run, Subject
 from edgecnn.benchmark.estimate import compare, contrast

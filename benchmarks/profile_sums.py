@@ -19,7 +19,7 @@ from datetime import date
 from pathlib import Path
 from statistics import median
 
-from overhead import lenet, resnet8
+from nets import lenet, resnet8
 
 import edgecnn
 from edgecnn.profiling import VariantProfile
