@@ -169,7 +169,9 @@ def _bits(outputs: NDArray[Any], expected: NDArray[Any]) -> Gate:
     if outputs.dtype == expected.dtype:
         pairs = zip(outputs, expected, strict=True)
         differing = sum(a.tobytes() != b.tobytes() for a, b in pairs)
-    sentence = f"{differing} of {len(outputs)} images are not equal bit for bit"
+    sentence = f"all {len(outputs)} images are equal bit for bit"
+    if differing:
+        sentence = f"{differing} of {len(outputs)} images are not equal bit for bit"
     return Gate("bits", 0, differing, differing == 0, sentence)
 
 
