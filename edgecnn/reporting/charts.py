@@ -17,15 +17,16 @@ from xml.etree import ElementTree
 
 WIDE, NARROW = 720, 330
 
-INK, SOFT, GRID = "var(--ink)", "var(--soft)", "var(--grid)"
+INK, SOFT, GRID, PAPER = "var(--ink)", "var(--soft)", "var(--grid)", "var(--paper)"
 GOOD, BAD, UNSURE = "var(--good)", "var(--bad)", "var(--unsure)"
 # Okabe and Ito's colours, which colour-blind people tell apart, made readable on each background.
 SERIES = tuple(f"var(--series-{number})" for number in range(1, 8))
 # A second sign beside the colour.
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 3], [4, 4], [1, 3])
-# Amounts from none to many: the same on both backgrounds, white text from the middle on.
-AMOUNTS = ("#eef4fa", "#c6dcee", "#94c0e0", "#5a9ccc", "#2f77b0", "#15558c", "#08366a")
+# Amounts from none to many, and text on the lower four and on the others.
+AMOUNTS = tuple(f"var(--amount-{number})" for number in range(1, 8))
+ON_FEW, ON_MANY = "var(--on-few)", "var(--on-many)"
 
 _SVG = "http://www.w3.org/2000/svg"
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")

@@ -12,10 +12,12 @@ The template gets `Section.values` as variables, and `draw`, the macros of `html
 
     {{ draw.figure(figure) }}     a Figure: chart, caption, data as a table, origin
     {{ draw.table(table) }}       a Table
+    {{ draw.gallery(gallery) }}   a Gallery (`sections/_shots.py`): images, what is said of them
     {{ draw.verdict(verdict) }}   a Verdict: mark, word and reasons
     {{ draw.origin(kept) }}       link to the raw data, and the command that makes it
+    {{ draw.command(line) }}      a command line whose words are not broken
 
-and the filters of `edgecnn.reporting.words`: `percent`, `size`, `time`, `when`.
+and the filters of `edgecnn.reporting.words`: `percent`, `size`, `time`, `when`, `full_stop`.
 
 A chart is an Altair chart for a given width; see `edgecnn.reporting.charts` for colours.
 """

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgecnn.reporting.charts import SERIES, SHAPES, SOFT
-from edgecnn.reporting.drawing import chart, columns, log_axis, rows_axis, spans, time_unit
+from edgecnn.reporting.drawing import (
+    chart,
+    columns,
+    label_room,
+    log_axis,
+    rows_axis,
+    spans,
+    time_unit,
+)
 from edgecnn.reporting.words import time, time_range
 from edgecnn.stats import Interval
 
@@ -69,7 +77,9 @@ def dot_chart(
     base = chart(rows, height=alt.Step(_STEP)).encode(
         y=alt.Y("row:O", title=None, axis=rows_axis(labels, width)), description="text:N"
     )
-    colour, shape = _looks(list(dict.fromkeys(dot.what for dot in dots)), width)
+    colour, shape = _looks(
+        list(dict.fromkeys(dot.what for dot in dots)), width - label_room(labels, width)
+    )
     rule = base.mark_rule(strokeWidth=2, clip=True).encode(
         x=across("low"), x2="high:Q", color=colour
     )

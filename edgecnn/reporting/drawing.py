@@ -81,6 +81,13 @@ def log_ticks(low: float, high: float) -> list[float]:
     return [value for value in found if low <= value <= high]
 
 
+def percent_axis(**more: Any) -> Any:
+    """Give an axis of shares of 1 that writes them as `words.percent` does."""
+    import altair as alt
+
+    return alt.Axis(labelExpr="format(100 * datum.value, '~r') + ' %'", **more)
+
+
 def names_axis(room: int, **more: Any) -> Any:
     """Give a vertical axis of names with this much room, in pixels."""
     import altair as alt
@@ -168,7 +175,7 @@ def chart(rows: Sequence[dict[str, Any]], **properties: Any) -> Any:
 def label_room(names: Iterable[str], width: int) -> int:
     """Give the pixels that names beside a chart may take: at most two fifths of its width."""
     widest = max((_cells(name) for name in names), default=1) * _CELL
-    return int(min(widest + 4, width * (0.36 if width >= WIDE else 0.4)))
+    return int(min(widest + 4, width * (0.36 if width >= WIDE else 0.42)))
 
 
 def named_rows(names: Sequence[str], width: int) -> tuple[dict[str, str], Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,13 +13,16 @@ from urllib.parse import quote
 
 from edgecnn.reporting import words
 from edgecnn.reporting.charts import NARROW, WIDE, svg
-from edgecnn.reporting.contract import Figure, Finding, Section
+from edgecnn.reporting.contract import Figure, Section
 from edgecnn.reporting.material import Material
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+Progress = Callable[[str, float], None]
+
 _HERE = Path(__file__).parent
+_WORST_FIRST = ("fail", "inconclusive", "pass")
 
 
 @dataclass(frozen=True)
@@ -45,28 +49,32 @@ def build(material: Material) -> tuple[Shown, ...]:
     )
 
 
-def render(material: Material, shown: Iterable[Shown], folder: Path) -> str:
+def render(
+    material: Material, shown: Iterable[Shown], folder: Path, progress: Progress | None = None
+) -> str:
     """Write the page.
 
     Args:
         material: What the sections were built from.
         shown: The sections.
         folder: Where the page will lie: links lead from there to the raw data.
+        progress: Called with a section's heading and the share (0 to 1) that is behind.
     """
     environment = _environment(folder)
     present = [one for one in shown if one.section is not None]
-    bodies = [
-        (one, environment.get_template(f"sections/{one.name}.html").render(one.section.values))
-        for one in present
-        if one.section is not None
-    ]
-    findings: list[Finding] = [
-        finding for one in present if one.section for finding in one.section.findings
-    ]
+    bodies = []
+    for number, one in enumerate(present):
+        assert one.section is not None
+        if progress:
+            progress(f"Drawing: {one.title}", number / len(present))
+        template = environment.get_template(f"sections/{one.name}.html")
+        bodies.append((one, template.render(one.section.values)))
+    findings = [finding for one in present if one.section for finding in one.section.findings]
     return environment.get_template("html/page.html").render(
         manifest=material.bundle.manifest,
         bodies=bodies,
-        findings=findings,
+        findings=sorted(findings, key=lambda finding: _WORST_FIRST.index(finding.verdict.outcome)),
+        counts=Counter(finding.verdict.outcome for finding in findings),
         missing=[one for one in shown if one.section is None],
         broken=material.broken,
         place=material.bundle.folder,
@@ -93,11 +101,13 @@ def _environment(folder: Path) -> Environment:
         loader=FileSystemLoader(_HERE, encoding="utf-8"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=words.unbroken,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {
         "percent": words.percent,
+        "full_stop": words.full_stop,
         "size": words.size,
         "time": words.time,
         "when": words.when,

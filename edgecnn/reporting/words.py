@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timezone
+from typing import Any
+
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|[µmn]?[sJW]|[kMG]?B|GB/s|GOP/s|dB|points?)(?![\w/]))")
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -11,7 +15,9 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def size(count: float) -> str:
-    """Write bytes in kB, MB or GB, 1,000 to each."""
+    """Write bytes in B, kB, MB or GB, 1,000 to each."""
+    if count < 1e3:
+        return f"{count:.0f} B"
     if count >= 1e9:
         return f"{count / 1e9:.2f} GB"
     return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
@@ -28,6 +34,19 @@ def time_range(low: float, high: float) -> str:
     """Write two times, with one unit where both have the same: `238 to 246 µs`."""
     (least, one), (most, other) = (time(each).split() for each in (low, high))
     return f"{least} to {most} {other}" if one == other else f"{least} {one} to {most} {other}"
+
+
+def unbroken(value: Any) -> Any:
+    """Keep each number of a text on one line with its unit; what is no plain text stays as it is.
+
+    Markup is text that was made so before.
+    """
+    return _UNIT.sub("\N{NO-BREAK SPACE}", value) if type(value) is str else value
+
+
+def full_stop(text: str) -> str:
+    """End a text with a full stop, unless it has one."""
+    return text if text.endswith(".") else f"{text}."
 
 
 def when(created: str) -> str:

@@ -24,6 +24,7 @@ from edgecnn.reporting.sections import (
     roofline,
     tradeoff,
 )
+from edgecnn.reporting.sections._shots import Gallery
 from edgecnn.reporting.words import time_range
 from edgecnn.stats import Interval
 from tests.reporting.conftest import keep
@@ -195,9 +196,9 @@ def test_images_say_who_said_what(material: Any) -> None:
     body = evaluated(["a", "b", "c"], ["fp32", "int8"])
     section = pictures.build(material)
     assert section is not None
-    pair, first, second = cast(list[pictures.Gallery], section.values["galleries"])
-    assert (pair.heading, pair.open) == ("int8 against fp32", True)
-    assert (first.open, second.open) == (True, False)
+    pair, first, second = cast(list[Gallery], section.values["galleries"])
+    assert (pair.heading, pair.open) == ("int8 against fp32", 8)
+    assert (first.open, second.open) == (8, 0)
     worst = body.disagreements[0].worst[0]
     assert pair.shots[0].index == worst.index
     assert pair.shots[0].lines[1].startswith(f"int8 says {'abc'[worst.second_answer]}, ")

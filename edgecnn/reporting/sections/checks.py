@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from edgecnn.agreement import Comparison, ParityReport
 from edgecnn.benchmark import BenchReport
+from edgecnn.benchmark.replayed import Replay
 from edgecnn.evaluation import EvalReport
+from edgecnn.exporting.report import ExportReport
 from edgecnn.gating import together
+from edgecnn.gating.judge import Outcome
 from edgecnn.quantization import QuantizeReport
 from edgecnn.reporting.contract import Finding, Section
 from edgecnn.reporting.material import Kept, Material
@@ -35,10 +39,11 @@ def build(material: Material) -> Section | None:
 
 
 def _findings(material: Material) -> Iterator[Finding]:
-    if quantized := material.newest(QuantizeReport):
-        yield Finding("Is int8 worth having?", quantized.body.verdict, quantized)
-        if quantized.body.gate:
-            yield Finding("Loss of accuracy allowed", quantized.body.gate, quantized)
+    if quantized := _quantized(material):
+        found, kept = quantized
+        yield Finding("Is int8 worth having?", found.verdict, kept)
+        if found.gate:
+            yield Finding("Loss of accuracy allowed", found.gate, kept)
     if parity := material.newest(ParityReport):
         agreed = _with_reason(parity.body.verdict, "Every comparison is within its tolerance.")
         yield Finding("Same answers as the reference", agreed, parity)
@@ -51,6 +56,18 @@ def _findings(material: Material) -> Iterator[Finding]:
         yield Finding("May the latency be believed?", _belief(measured), measured)
         if measured.body.gates:
             yield Finding("Gates of bench", together(measured.body.gates), measured)
+    again = next((one for one in material.all(BenchReport) if one.body.replay), None)
+    if again and again.body.replay:
+        yield Finding("Does the latency come out again?", _replayed(again.body.replay), again)
+
+
+def _quantized(material: Material) -> tuple[QuantizeReport, Kept[Any]] | None:
+    """Give what the newest quantization found, and the report that it stands in."""
+    found: list[tuple[QuantizeReport, Kept[Any]]] = [
+        (kept.body, kept) for kept in material.all(QuantizeReport)
+    ]
+    found += [(kept.body.int8, kept) for kept in material.all(ExportReport) if kept.body.int8]
+    return max(found, key=lambda one: one[1].report.created, default=None)
 
 
 def _with_reason(verdict: Verdict, reason: str) -> Verdict:
@@ -65,6 +82,13 @@ def _belief(measured: Kept[BenchReport]) -> Verdict:
         return Verdict("pass", ("The run is valid.", *sentences))
     doubts = tuple(f"Not valid: {reason}." for reason in body.reasons)
     return Verdict("inconclusive", (*doubts, *sentences))
+
+
+def _replayed(replay: Replay) -> Verdict:
+    outcomes: dict[str, Outcome] = {"reproduced": "pass", "not reproduced": "fail"}
+    outcome = outcomes.get(replay.outcome, "inconclusive")
+    before = f"Measured before on {replay.created[:10]}: {replay.outcome}"
+    return Verdict(outcome, (before, *replay.reasons, *replay.differences))
 
 
 def _checked(body: VerifyReport) -> tuple[Comparison, ...]:

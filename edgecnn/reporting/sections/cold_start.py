@@ -13,7 +13,7 @@ from edgecnn.reporting.drawing import chart, colours, fitted, label_room, names_
 from edgecnn.reporting.material import Kept, Material
 from edgecnn.reporting.words import time
 
-ORDER = 43
+ORDER = 44
 TITLE = "Cold start"
 COMMAND = "edgecnn bench"
 
@@ -93,7 +93,7 @@ def _cold_start_chart(variants: Sequence[VariantLatency], width: int) -> Any:
                 sort=list(names.values()),
                 axis=names_axis(room),
             ),
-            color=colours(_PARTS, width),
+            color=colours(_PARTS, width - room),
             order="place:Q",
             description="text:N",
         )

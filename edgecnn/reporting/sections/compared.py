@@ -8,7 +8,7 @@ from typing import Any
 from edgecnn.benchmark import BenchReport
 from edgecnn.benchmark.estimate import LatencyComparison
 from edgecnn.evaluation import EvalReport, PairedAccuracy
-from edgecnn.reporting.charts import BAD, GOOD, GRID, INK, SOFT
+from edgecnn.reporting.charts import BAD, GOOD, GRID, INK, PAPER, SOFT
 from edgecnn.reporting.contract import Figure, Section, Table
 from edgecnn.reporting.drawing import chart, fitted, label_room, log_axis, names_axis
 from edgecnn.reporting.material import Kept, Material
@@ -25,6 +25,14 @@ _LOOKS = {
     "inconclusive": (SOFT, "diamond"),
 }
 _STEP = 40
+# Values above the points, with a rim of paper: lines that cross them would make them unreadable.
+_ABOVE: dict[str, Any] = {
+    "dy": -13,
+    "fontSize": 12,
+    "aria": False,
+    "stroke": PAPER,
+    "strokeWidth": 4,
+}
 # An interval that nothing bounds is drawn to here, with an arrow.
 _FURTHEST = 16.0
 
@@ -35,7 +43,7 @@ def build(material: Material) -> Section | None:
     figures = []
     if timed and timed.body.comparisons:
         figures.append(_latency(timed))
-    if judged and judged.body.comparisons:
+    if judged and _pairs(judged.body):
         figures.append(_accuracy(judged))
     return Section({"figures": figures}) if figures else None
 
@@ -111,7 +119,7 @@ def _latency_chart(found: tuple[LatencyComparison, ...], width: int) -> Any:
         "outcome:N", scale=alt.Scale(domain=shown, range=[_LOOKS[kind][1] for kind in shown])
     )
     point = base.mark_point(size=110, opacity=1).encode(x="ratio:Q", shape=shape, **outcome)
-    text = base.mark_text(dy=-13, fontSize=12, aria=False).encode(x="ratio:Q", text="shown:N")
+    text = base.mark_text(**_ABOVE).encode(x="ratio:Q", text="shown:N")
     return band + one + rule + point + text
 
 
@@ -130,8 +138,12 @@ def _domain(rows: list[dict[str, Any]]) -> list[float]:
     return [low / 1.06, high * 1.06]
 
 
+def _pairs(body: EvalReport) -> tuple[PairedAccuracy, ...]:
+    return (*body.comparisons, *(body.baseline.comparisons if body.baseline else ()))
+
+
 def _accuracy(kept: Kept[EvalReport]) -> Figure:
-    found = kept.body.comparisons
+    found = _pairs(kept.body)
     return Figure(
         name="drops",
         caption=f"How far accuracy falls, in points, on the same {kept.body.images:,} images, with "
@@ -190,7 +202,7 @@ def _accuracy_chart(found: tuple[PairedAccuracy, ...], width: int) -> Any:
     )
     rule = base.mark_rule(strokeWidth=2.5, color=INK).encode(x=across, x2="high:Q")
     point = base.mark_point(size=70, color=INK, opacity=1).encode(x="drop:Q")
-    text = base.mark_text(dy=-13, fontSize=12, aria=False).encode(x="drop:Q", text="shown:N")
+    text = base.mark_text(**_ABOVE).encode(x="drop:Q", text="shown:N")
     return zero + rule + point + text
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from edgecnn.evaluation import ConfidenceBin, EvalReport, VariantAccuracy
 from edgecnn.reporting.charts import SOFT
 from edgecnn.reporting.contract import Figure, Section, Table
-from edgecnn.reporting.drawing import chart, colours, fitted, height, shapes
+from edgecnn.reporting.drawing import chart, colours, fitted, height, percent_axis, shapes
 from edgecnn.reporting.material import Kept, Material
 from edgecnn.reporting.words import percent
 from edgecnn.stats import wilson
@@ -66,7 +66,7 @@ def _chart(variants: tuple[VariantAccuracy, ...], width: int) -> Any:
         if one.images >= _FEWEST
     ]
     order = list(names.values())
-    side: dict[str, Any] = {"scale": alt.Scale(domain=[0, 1]), "axis": alt.Axis(format="%")}
+    side: dict[str, Any] = {"scale": alt.Scale(domain=[0, 1]), "axis": percent_axis()}
     ideal = (
         chart([{"confidence": 0, "accuracy": 0}, {"confidence": 1, "accuracy": 1}])
         .mark_line(color=SOFT, strokeDash=[5, 4], strokeWidth=1.5, aria=False)

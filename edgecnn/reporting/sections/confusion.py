@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.evaluation import EvalReport, VariantAccuracy
-from edgecnn.reporting.charts import AMOUNTS, WIDE
+from edgecnn.reporting.charts import AMOUNTS, ON_FEW, ON_MANY, WIDE
 from edgecnn.reporting.contract import Figure, Section, Table
 from edgecnn.reporting.drawing import (
     chart,
@@ -20,6 +20,7 @@ from edgecnn.reporting.drawing import (
     height,
     label_room,
     names_axis,
+    percent_axis,
     shapes,
 )
 from edgecnn.reporting.material import Kept, Material
@@ -36,8 +37,16 @@ _MOST_CONFUSIONS = 15
 _OTHERS = "all others"
 # Shares from which on a cell has the next colour: most mistakes are rare, and none should vanish.
 _STEPS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75)
-_STEP_NAMES = ("below 1 %", "1 %", "5 %", "10 %", "25 %", "50 %", "75 % or more")
-_DARK_FROM = 0.25
+_STEP_NAMES = (
+    "below 1 %",
+    "1 to 5 %",
+    "5 to 10 %",
+    "10 to 25 %",
+    "25 to 50 %",
+    "50 to 75 %",
+    "75 % or more",
+)
+_MANY_FROM = 0.25
 _LARGEST_CELL = 44
 
 
@@ -125,7 +134,7 @@ def _by_class_chart(body: EvalReport, order: list[int], width: int) -> Any:
         color=colours(order_of_names, inner),
     )
     count = 5 if width >= WIDE else 3
-    axis = alt.Axis(format="%", orient="top", title="accuracy", tickCount=count)
+    axis = percent_axis(orient="top", title="accuracy", tickCount=count)
     line = base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", axis=axis), x2="high:Q")
     point = base.mark_point(size=40, opacity=1).encode(
         x="accuracy:Q", shape=shapes(order_of_names, inner)
@@ -212,7 +221,7 @@ def _matrix_chart(counts: NDArray[np.int64], labels: tuple[str, ...], width: int
     cells = base.mark_rect().encode(color=_amounts(width))
     if font < 8:
         return cells
-    ink = alt.condition(f"datum.share >= {_DARK_FROM}", alt.value("white"), alt.value("#16202a"))
+    ink = alt.condition(f"datum.share >= {_MANY_FROM}", alt.value(ON_MANY), alt.value(ON_FEW))
     return cells + base.mark_text(fontSize=font).encode(text="percent:N", color=ink)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from edgecnn.benchmark import BenchReport
 from edgecnn.benchmark.scenarios.end_to_end import EndToEnd
 from edgecnn.reporting.contract import Figure, Section, Table
-from edgecnn.reporting.drawing import chart, colours, rows_axis, time_unit
+from edgecnn.reporting.drawing import chart, colours, label_room, rows_axis, time_unit
 from edgecnn.reporting.material import Material
 from edgecnn.reporting.words import time, time_range
 
@@ -76,7 +76,7 @@ def _chart(found: Sequence[EndToEnd], width: int) -> Any:
         .encode(
             x=alt.X("time:Q", title=f"time in {unit.name}"),
             y=alt.Y("row:O", title=None, axis=rows_axis(labels, width)),
-            color=colours(_PARTS, width),
+            color=colours(_PARTS, width - label_room(labels, width)),
             order="part:Q",
             description="text:N",
         )

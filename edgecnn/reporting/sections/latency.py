@@ -40,7 +40,11 @@ def build(material: Material) -> Section | None:
     kept = material.newest(BenchReport)
     if kept is None or not any(row.calls for row in kept.body.variants):
         return None
-    figures = [distribution(kept, _measured(kept.body)), _tail(kept), _course(kept)]
+    figures = [distribution(kept, _measured(kept.body)), _tail(kept)]
+    if any(
+        leg.at_seconds for row in kept.body.variants for leg in kept.body.samples.legs(row.variant)
+    ):
+        figures.append(_course(kept))  # reports of version 1 do not say when
     values = {"kept": kept, "figures": figures, "table": _table(kept.body), "setup": _setup(kept)}
     return Section(values)
 
@@ -228,7 +232,7 @@ _FIGURES: dict[str, Callable[[VariantLatency], str]] = {
     "images/s": lambda row: _count(row.images_per_second),
     "CPU time": lambda row: _time(row.cpu_seconds),
     "spinning after a turn": lambda row: _time(row.spin_seconds),
-    "own checks, on top": lambda row: _checks(row.checks_seconds),
-    "peak memory": lambda row: size(row.peak_bytes) if row.peak_bytes else "unknown",
+    "edgecnn's own checks, on top": lambda row: _checks(row.checks_seconds),
+    "peak memory of the process": lambda row: size(row.peak_bytes) if row.peak_bytes else "unknown",
     "size": lambda row: size(row.size_bytes),
 }

@@ -21,7 +21,7 @@ from edgecnn.reporting.drawing import (
 from edgecnn.reporting.material import Kept, Material
 from edgecnn.reporting.words import percent, size, time
 
-ORDER = 46
+ORDER = 56
 TITLE = "Layer by layer"
 COMMAND = "edgecnn profile"
 
@@ -135,7 +135,7 @@ def _summary_chart(found: Sequence[VariantProfile], width: int) -> Any:
         .encode(
             x=alt.X("time:Q", title=f"time of a call in {unit.name}"),
             y=alt.Y("variant:N", title=None, sort=list(names.values()), axis=names_axis(room)),
-            color=_bound_colours(everything, width),
+            color=_bound_colours(everything, width - room),
             order="place:Q",
             description="text:N",
         )
@@ -193,11 +193,12 @@ def _operators_chart(one: VariantProfile, width: int) -> Any:
     rows = list(_rows(kept, unit.factor))
     across = alt.X("time:Q", title=f"time in {unit.name}")
     used = [what for what in BOUNDS if any(row["of"] == what for row in rows)]
-    axis = rows_axis([layer_name(each) for each in kept], width)
+    labels = [layer_name(each) for each in kept]
+    room, axis = label_room(labels, width), rows_axis(labels, width)
     base = chart(rows, height=alt.Step(_STEP)).encode(
         y=alt.Y("place:O", title=None, axis=axis), description="text:N"
     )
-    bars = base.mark_bar().encode(x=across, color=_bound_colours(used, width))
+    bars = base.mark_bar().encode(x=across, color=_bound_colours(used, width - room))
     quartiles = base.mark_rule(color=INK, strokeWidth=1.2).encode(x="low:Q", x2="high:Q")
     return bars + quartiles
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from edgecnn.reporting.charts import DASHES, SERIES, SHAPES
 from edgecnn.reporting.contract import Figure, Finding, Section, Table
+from edgecnn.reporting.drawing import chart, colours, height, percent_axis, shapes
 from edgecnn.reporting.material import Kept, Material
 from edgecnn.reporting.words import percent
-from edgecnn.training.report import TrainReport
+from edgecnn.training.report import Epoch, TrainReport
 
 ORDER = 20
 TITLE = "Learning curve"
@@ -40,7 +41,7 @@ def _accuracy(kept: Kept[TrainReport]) -> Figure:
         caption="Accuracy by epoch. Training accuracy is taken while the pictures are learned, "
         "the holdout's afterwards, on pictures that are kept back.",
         alternative=f"Accuracy over {len(curve)} epochs; it ends at {end}.",
-        chart=lambda width: _accuracy_chart(kept.body),
+        chart=partial(_accuracy_chart, kept.body),
         origins=(kept,),
         table=Table(
             "Learning curve",
@@ -60,28 +61,29 @@ def _accuracy(kept: Kept[TrainReport]) -> Figure:
     )
 
 
-def _accuracy_chart(body: TrainReport) -> Any:
+def _accuracy_chart(body: TrainReport, width: int) -> Any:
     import altair as alt
 
-    rows: list[dict[str, Any]] = [
-        {"epoch": one.epoch, "accuracy": share, "of": name}
+    rows = [
+        {"epoch": one.epoch, "accuracy": share, "of": name, "text": _words(one, name, share)}
         for one in body.curve
         for name, share in ((_TRAINING, one.train_accuracy), (_HOLDOUT, one.holdout_accuracy))
         if share is not None
     ]
-    names = sorted({row["of"] for row in rows}, reverse=True)
-    dashes = alt.Scale(domain=names, range=DASHES[:2])
-    return (
-        alt.Chart(alt.InlineData(values=rows), height=260)
-        .mark_line(point=True)
-        .encode(
-            x=_epochs(body),
-            y=alt.Y("accuracy:Q", axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)),
-            color=alt.Color("of:N", scale=alt.Scale(domain=names, range=list(SERIES[:2]))),
-            shape=alt.Shape("of:N", scale=alt.Scale(domain=names, range=list(SHAPES[:2]))),
-            strokeDash=alt.StrokeDash("of:N", scale=dashes, legend=None),
-        )
+    names = [name for name in (_TRAINING, _HOLDOUT) if any(row["of"] == name for row in rows)]
+    base = chart(rows, height=height(225, names, width)).encode(
+        x=_epochs(body),
+        y=alt.Y("accuracy:Q", axis=percent_axis(), scale=alt.Scale(zero=False)),
+        color=colours(names, width),
+        description="text:N",
     )
+    return base.mark_line(aria=False) + base.mark_point(opacity=1).encode(
+        shape=shapes(names, width)
+    )
+
+
+def _words(epoch: Epoch, name: str, share: float) -> str:
+    return f"epoch {epoch.epoch}, {name}: {percent(share)}"
 
 
 def _loss(kept: Kept[TrainReport]) -> Figure:
@@ -98,21 +100,24 @@ def _loss(kept: Kept[TrainReport]) -> Figure:
 def _loss_chart(body: TrainReport) -> Any:
     import altair as alt
 
-    rows = [{"epoch": one.epoch, "loss": one.loss} for one in body.curve]
-    return (
-        alt.Chart(alt.InlineData(values=rows), height=180)
-        .mark_line(point=True)
-        .encode(x=_epochs(body), y=alt.Y("loss:Q"))
+    rows = [
+        {"epoch": one.epoch, "loss": one.loss, "text": f"epoch {one.epoch}: {one.loss:.3f}"}
+        for one in body.curve
+    ]
+    base = chart(rows, height=180).encode(
+        x=_epochs(body), y=alt.Y("loss:Q", scale=alt.Scale(zero=False)), description="text:N"
     )
+    return base.mark_line(aria=False) + base.mark_point(opacity=1)
 
 
 def _epochs(body: TrainReport) -> Any:
     import altair as alt
 
     numbers = [one.epoch for one in body.curve]
-    step = max(1, -(-len(numbers) // 8))
-    return alt.X(
-        "epoch:Q",
-        axis=alt.Axis(values=numbers[::step], format="d", grid=False, labelFlush=False),
-        scale=alt.Scale(domain=[min(numbers), max(numbers)], nice=False, padding=12),
+    shown = numbers[:: max(1, -(-len(numbers) // 8))]
+    # Without a count Vega leaves every second one out.
+    axis = alt.Axis(
+        values=shown, tickCount=len(shown), format="d", grid=False, labelFlush=False, title="epoch"
     )
+    scale = alt.Scale(domain=[min(numbers), max(numbers)], nice=False, padding=12)
+    return alt.X("epoch:Q", axis=axis, scale=scale)

@@ -35,9 +35,12 @@ def build(material: Material) -> Section:
 
 
 def _input(contract: InputContract) -> str:
-    picture = f"{contract.height} x {contract.width} pixels, {contract.color}, {contract.resize}"
-    classes = len(contract.labels)
-    return f"{picture}; {f'{classes:,} classes' if classes else contract.output_kind}"
+    color = "grey" if contract.color == "gray" else contract.color.upper()
+    picture = f"{contract.height} x {contract.width} pixels, {color}, resized by {contract.resize}"
+    if contract.labels:
+        return f"{picture}; {len(contract.labels):,} classes"
+    other = contract.output_kind == "other"
+    return f"{picture}; {'outputs that are no classes' if other else 'classes without names'}"
 
 
 def _variants(
@@ -56,8 +59,9 @@ def _variants(
         )
         for variant in bundle.manifest.variants
     ]
-    columns = ("variant", "size", "accuracy (95 % interval)", "median latency")
-    return Table("Variants", columns, tuple(rows))
+    columns = ("variant", "size", "accuracy", "latency")
+    caption = "Variants: accuracy with its 95 % interval, median latency"
+    return Table(caption, columns, tuple(rows))
 
 
 def _bytes(bundle: Bundle, variant: Variant) -> str:

@@ -3,59 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from edgecnn.evaluation import Disagreement, Disagreements, EvalReport, Mistake, Picture
 from edgecnn.reporting.contract import Section
 from edgecnn.reporting.material import Kept, Material
+from edgecnn.reporting.sections._shots import Gallery, Shot
 from edgecnn.reporting.words import percent
 
 ORDER = 32
 TITLE = "Images worth a look"
 COMMAND = "edgecnn eval"
 
-_MOST_OPEN = 2
-
-
-@dataclass(frozen=True)
-class Shot:
-    """One image with what is said of it.
-
-    Attributes:
-        index: Its place in the split.
-        png: In base64; empty where it is not kept.
-        truth: Its true class.
-        lines: Who says what.
-        digest: SHA-256 of its pixels.
-    """
-
-    index: int
-    png: str
-    truth: str
-    lines: tuple[str, ...]
-    digest: str
-
-    @property
-    def alternative(self) -> str:
-        """All that is said of it, for whoever does not see it."""
-        return f"Image {self.index:,}, a {self.truth}. {'. '.join(self.lines)}."
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Some images under one heading.
-
-    Attributes:
-        heading: What they have in common.
-        explained: How many there are of which, in a sentence.
-        shots: The images.
-        open: The first few are shown at once; the others, or all of them, are folded away.
-    """
-
-    heading: str
-    explained: str
-    shots: tuple[Shot, ...]
-    open: bool
+_OPEN_GALLERIES = 2
+_OPEN = 8
 
 
 def build(material: Material) -> Section | None:
@@ -76,18 +36,22 @@ def _galleries(kept: Kept[EvalReport]) -> Iterator[Gallery]:
             if pair.worst
             else f"Of {body.images:,} images {same}, with the same probabilities.",
             tuple(_differing(one, pair, body) for one in pair.worst),
-            open=place < _MOST_OPEN,
+            open=_OPEN if place < _OPEN_GALLERIES else 0,
         )
     for place, wrong in enumerate(body.mistakes):
         yield Gallery(
             f"Mistakes of {wrong.variant}",
-            f"Of {body.images:,} images {wrong.count:,} were not recognised. Those of which it was "
-            "surest:"
-            if wrong.worst
-            else f"All {body.images:,} images were recognised.",
+            _misread(wrong.count, body.images),
             tuple(_wrong(one, body) for one in wrong.worst),
-            open=place == 0,
+            open=_OPEN if place == 0 else 0,
         )
+
+
+def _misread(count: int, images: int) -> str:
+    if count < 2:
+        one = f"Of {images:,} images one was not recognised:"
+        return one if count else f"All {images:,} images were recognised."
+    return f"Of {images:,} images {count:,} were not recognised. Those of which it was surest:"
 
 
 def _count(count: int, what: str) -> str:

@@ -39,11 +39,21 @@ def _origin(bundle: Bundle) -> Table:
         rows.append(("data", f"{data.name} from {data.source}: {images}"))
         rows.append(("training images", data.train_sha256))
         rows.append(("test images", data.test_sha256))
-    rows.append(("preprocessing", f"scale {contract.scale:g}, mean {contract.mean}"))
-    rows.append(("", f"std {contract.std}, {contract.resize} ({contract.filter})"))
-    rows += [(name, value) for name, value in manifest.environment.items()]
+    rows.append(("resize rule", f"{contract.resize}, {contract.filter}"))
+    rows.append(("scale", "1/255" if contract.scale == 1 / 255 else f"{contract.scale:g}"))
+    rows.append(("mean", _channels(contract.mean)))
+    rows.append(("std", _channels(contract.std)))
+    rows += [(_words(name), value) for name, value in manifest.environment.items()]
     rows.append(("manifest", manifest.digest))
     return Table("The bundle", ("", ""), tuple(rows), left=2)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").replace("sha256", "SHA-256")
+
+
+def _channels(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
 
 
 def _files(bundle: Bundle) -> Table:

@@ -14,7 +14,7 @@ from edgecnn.reporting.material import Kept, Material
 from edgecnn.reporting.sections.layers import BOUNDS, layer_name
 from edgecnn.reporting.words import percent, time
 
-ORDER = 48
+ORDER = 58
 TITLE = "Roofline"
 COMMAND = "edgecnn profile"
 

@@ -11,12 +11,21 @@ from edgecnn.benchmark import BenchReport
 from edgecnn.evaluation import EvalReport
 from edgecnn.reporting.charts import SOFT
 from edgecnn.reporting.contract import Figure, Section, Table
-from edgecnn.reporting.drawing import amount_axis, chart, colours, fitted, height, shapes, time_unit
+from edgecnn.reporting.drawing import (
+    amount_axis,
+    chart,
+    colours,
+    fitted,
+    height,
+    percent_axis,
+    shapes,
+    time_unit,
+)
 from edgecnn.reporting.material import Kept, Material
 from edgecnn.reporting.words import percent, size, time, time_range
 from edgecnn.stats import Interval
 
-ORDER = 44
+ORDER = 43
 TITLE = "Accuracy against latency"
 COMMAND = "edgecnn eval && edgecnn bench"
 
@@ -124,8 +133,7 @@ def _chart(found: list[Candidate], width: int) -> Any:
     times = [row["latency"] for row in rows]
     title = f"median time of a call in {unit.name}"
     across = amount_axis("x", "latency", times, title)
-    percents = alt.Axis(format="%")
-    up = alt.Y("accuracy:Q", axis=percents, scale=alt.Scale(zero=False, padding=12))
+    up = alt.Y("accuracy:Q", axis=percent_axis(), scale=alt.Scale(zero=False, padding=12))
     line = (
         chart([_row(one, names[one.name], unit.factor) for one in front(found)])
         .mark_line(color=SOFT, strokeDash=[5, 4], strokeWidth=1.5, aria=False)
