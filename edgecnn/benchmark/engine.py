@@ -22,8 +22,8 @@ from edgecnn.benchmark.samples import (
     Leg,
     Samples,
     SessionRecord,
-    Warmup,
 )
+from edgecnn.benchmark.warmup import warm_up
 from edgecnn.errors import RuntimeCrashed
 from edgecnn.runtime import Options
 from edgecnn.spec import InputContract, Variant
@@ -32,22 +32,27 @@ from edgecnn.worker import Opened, Worker
 Batches = Sequence[Mapping[str, Any]]
 Progress = Callable[[str, float], None]
 
-_WINDOW_SECONDS = 0.02
-_WINDOW_RUNS = 3
-_STEADY = 0.05
-_WARMUP_SECONDS = 2.0
 _CHECKS_SECONDS = 0.1
 _FEWEST_CHECKS, _MOST_CHECKS = 5, 300
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where something is measured; the arguments of `runtime.open_session`."""
+    """Where something is measured.
+
+    Attributes:
+        runtime: As in `runtime.open_session`.
+        provider: As in `runtime.open_session`.
+        threads: As in `runtime.open_session`.
+        options: As in `runtime.open_session`.
+        cores: CPUs that its process is pinned to; None for all that this process may use.
+    """
 
     runtime: str = "ort"
     provider: str | None = None
     threads: int | None = None
     options: Options | None = None
+    cores: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,7 @@ class Run:
         plan: How much.
         keep: Called after each stage, once a session was opened.
         progress: Called with a line of text and the share (0 to 1) that is done.
+        between: Called after each replicate, while no session is open.
     """
 
     def __init__(
@@ -98,11 +104,13 @@ class Run:
         plan: Plan,
         keep: Callable[[], None],
         progress: Progress,
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         self._subjects = subjects
         self._plan = plan
         self._keep = keep
         self._progress = progress
+        self._between = between
         self._began = time.perf_counter()
         self.opened: dict[str, Opened] = {}
         self._sessions: list[SessionRecord] = []
@@ -139,6 +147,7 @@ class Run:
                 self._take_turns(replicate, lanes)
                 for lane in lanes:
                     self._finish(lane)
+            self._between()
             self._keep()
 
     def _over(self, replicates: int) -> bool:
@@ -158,7 +167,7 @@ class Run:
                 continue
             self._say(f"opening {subject.name}", replicate)
             with self._recording_crash(subject.name):
-                worker = Worker(memory_limit=subject.memory_limit)
+                worker = Worker(memory_limit=subject.memory_limit, cores=subject.place.cores)
                 lane = _Lane(subject, stack.enter_context(worker))
                 self._open(lane, replicate)
                 lanes.append(lane)
@@ -272,37 +281,3 @@ class Run:
                 ratio = ratio_interval(found)
                 texts.append(f"ratio {ratio.estimate:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]")
         self._say(", ".join(texts), replicate, share)
-
-
-def warm_up(worker: Worker, runs: int | None) -> tuple[Warmup, float]:
-    """Run a session until its times are steady, or for a given number of runs.
-
-    Steady means that the medians of the last three windows lie within 5 % and that the last is not
-    below both others, for then the times may still be falling.
-
-    Args:
-        worker: Holds the session.
-        runs: How many runs; None to find it.
-
-    Returns:
-        What was run, and about how long one run takes, in seconds.
-    """
-    if runs is not None:
-        times = worker.run(runs).times_ns if runs else [0]
-        return Warmup(runs, None), median(times) / 1e9
-    began, done, medians = time.perf_counter(), 0, list[float]()
-    while time.perf_counter() - began < _WARMUP_SECONDS or len(medians) < _WINDOW_RUNS:
-        times = worker.run_for(_WINDOW_SECONDS, at_least=_WINDOW_RUNS, settle=False).times_ns
-        done += len(times)
-        medians.append(median(times))
-        if is_steady(medians):
-            return Warmup(done, True), medians[-1] / 1e9
-    return Warmup(done, False), medians[-1] / 1e9
-
-
-def is_steady(medians: Sequence[float]) -> bool:
-    """Say whether the last three medians agree and have stopped falling."""
-    last = medians[-3:]
-    if len(last) < 3:
-        return False
-    return max(last) <= min(last) * (1 + _STEADY) and last[-1] >= min(last[:-1])

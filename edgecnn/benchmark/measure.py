@@ -8,22 +8,24 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from edgecnn.benchmark.baseline import beside_bundle, beside_files
+from edgecnn.benchmark.choice import make_job, pinned
 from edgecnn.benchmark.engine import Place, Progress, Run, Subject
 from edgecnn.benchmark.estimate import LatencyComparison
 from edgecnn.benchmark.figures import judge
 from edgecnn.benchmark.inputs import Images
-from edgecnn.benchmark.jobs import Job, bundle_job, files_job, image_job
+from edgecnn.benchmark.jobs import Job, image_job
 from edgecnn.benchmark.plan import DURATION_SECONDS, Plan, make_plan
-from edgecnn.benchmark.report import BenchReport, Measured, Setup, sum_up
+from edgecnn.benchmark.report import BenchReport, Setup
 from edgecnn.benchmark.scenarios import Material, ScenarioRun, Wanted
 from edgecnn.benchmark.scenarios.run import shorten
-from edgecnn.bundle import Bundle, open_bundle
+from edgecnn.benchmark.summing import Measured, sum_up
+from edgecnn.bundle import Bundle
+from edgecnn.conditions import Conditions, Watch
 from edgecnn.errors import InputError, RuntimeCrashed
 from edgecnn.gating import parse_gates, refuse_unknown
-from edgecnn.plain import Request, is_file_name, open_files
+from edgecnn.plain import Request
 from edgecnn.records import to_builtins
 from edgecnn.reports import Report, make_report, version_of
 from edgecnn.runtime import Options, check_available
@@ -60,6 +62,7 @@ def bench(
     runtime: str = "ort",
     provider: str | None = None,
     threads: int | None = None,
+    pin: bool = False,
     options: Options | None = None,
     batch_size: int | None = None,
     inputs: Path | str | None = None,
@@ -86,6 +89,8 @@ def bench(
         runtime: Name or path of the runtime.
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator; by default the cores that this process may use.
+        pin: Pin each process to as many physical cores as it has threads, by default to all of
+            them. The processes take turns, so they share the cores.
         options: The runtime's own options.
         batch_size: Images in one call; by default 1, or what the first of some files takes.
         inputs: For files: an npz file with an array for each input; by default they are drawn.
@@ -110,7 +115,7 @@ def bench(
         DataError: An image file cannot be used.
         BundleError: The bundle or a variant is missing, stale or damaged.
         ModelError: A file is refused.
-        UnavailableError: The runtime or provider is not to be had here.
+        UnavailableError: The runtime or provider is not to be had here, or nothing can be pinned.
         RuntimeCrashed: Every variant crashed; if only some did, the report says so.
         Interrupted: Ctrl-C; it holds what was measured until then. If that is nothing, it is a
             plain KeyboardInterrupt.
@@ -119,36 +124,12 @@ def bench(
     gates = parse_gates(fail_if, "bench", baseline=baseline is not None)
     target = check_available(runtime, provider)
     place = Place(runtime, target.provider, threads, options)
+    if pin:
+        place = pinned(place, scenarios or Wanted())
     request = Request(None if inputs is None else Path(inputs), input_shapes or {})
     job = make_job(model, variants, baseline, request, batch_size, place, plan)
     refuse_unknown(gates, job.own_names)
     return carry_out(job, keep, progress, scenarios, finish=partial(judge, gates))
-
-
-def make_job(
-    model: Bundle | Path | str | Sequence[Path | str],
-    variants: Sequence[str],
-    baseline: Bundle | Path | str | None,
-    request: Request,
-    batch_size: int | None,
-    place: Place,
-    plan: Plan,
-) -> Job:
-    """Decide what a bench measures; the arguments are those of `bench`."""
-    paths = _files(model)
-    if paths:
-        if variants:
-            raise InputError("ONNX files have no variants.", "Leave --variant out.")
-        if baseline is not None:
-            return beside_files(paths, baseline, request, batch_size, place, plan)
-        return files_job(open_files(paths), request, batch_size, place, plan)
-    request.refuse_for("A bundle is measured on its golden images.")
-    opened = model if isinstance(model, Bundle) else open_bundle(cast("Path | str", model))
-    size = 1 if batch_size is None else batch_size
-    job = bundle_job(opened, variants, size, place, plan)
-    if baseline is not None:
-        return beside_bundle(job, opened, baseline, place, plan)
-    return job
 
 
 def carry_out(
@@ -215,7 +196,10 @@ def compare_latency(
     report = _measure(job, _nowhere, progress or _silent, Wanted())
     for failure in report.samples.failures:
         raise RuntimeCrashed(failure.problem, failure.remedy)
-    return report.comparisons[0]
+    found = report.comparisons[0]
+    if report.valid:
+        return found
+    return replace(found, verdict=f"{found.verdict}; not valid: {'; '.join(report.reasons)}")
 
 
 def _measure(
@@ -226,16 +210,19 @@ def _measure(
     finish: Callable[[BenchReport], BenchReport] = _as_it_is,
 ) -> BenchReport:
     saved = began = time.perf_counter()
+    watch = Watch()
+    watch.look()
     more = ScenarioRun(shorten(wanted), _material(job))
     shares = _shares(job, more)
 
     def keep() -> None:
         nonlocal saved
         if time.perf_counter() - saved > _KEEP_SECONDS:
-            save(_report(job, run, more, interrupted=True))
+            save(_report(job, run, more, watch.conditions, interrupted=True))
             saved = time.perf_counter()
 
-    run = Run(job.subjects, _steady_plan(job.plan, wanted), keep, partial(_part, progress, *shares))
+    plan, tell = _steady_plan(job.plan, wanted), partial(_part, progress, *shares)
+    run = Run(job.subjects, plan, keep, tell, between=watch.look)
     interrupted = False
     try:
         run.go()
@@ -250,7 +237,8 @@ def _measure(
     if not run.samples.sessions:
         failure = run.samples.failures[0]
         raise RuntimeCrashed(failure.problem, failure.remedy)
-    report = finish(_report(job, run, more, interrupted=interrupted))
+    watch.look()
+    report = finish(_report(job, run, more, watch.conditions, interrupted=interrupted))
     save(report)
     if interrupted:
         raise Interrupted(report)
@@ -289,7 +277,9 @@ def _part(progress: Progress, start: float, end: float, text: str, share: float)
     progress(text, start + (end - start) * min(1.0, share))
 
 
-def _report(job: Job, run: Run, more: ScenarioRun, *, interrupted: bool) -> BenchReport:
+def _report(
+    job: Job, run: Run, more: ScenarioRun, conditions: Conditions | None, *, interrupted: bool
+) -> BenchReport:
     opened = next(iter(run.opened.values()))
     setup = Setup(
         runtime=opened.runtime,
@@ -299,6 +289,7 @@ def _report(job: Job, run: Run, more: ScenarioRun, *, interrupted: bool) -> Benc
         batch_size=job.batch_size,
         images=job.images,
         inputs=job.inputs,
+        cores=job.subjects[0].place.cores or (),
     )
     measured = [_measured(subject, run.opened.get(subject.name)) for subject in job.subjects]
     samples = replace(run.samples, failures=(*run.samples.failures, *more.failures))
@@ -310,6 +301,7 @@ def _report(job: Job, run: Run, more: ScenarioRun, *, interrupted: bool) -> Benc
         job.plan,
         interrupted=interrupted,
         scenarios=more.report,
+        conditions=conditions,
     )
     return replace(report, baseline=job.baseline)
 
@@ -319,17 +311,6 @@ def _measured(subject: Subject, opened: Opened | None) -> Measured:
     place = f"{opened.runtime}/{opened.provider}" if opened else ""
     threads = opened.threads if opened else 0
     return Measured(subject.name, subject.variant.precision, size, place, threads)
-
-
-def _files(model: Bundle | Path | str | Sequence[Path | str]) -> Sequence[Path | str]:
-    """Give the ONNX files that are meant; none where it is a bundle."""
-    if isinstance(model, Bundle):
-        return ()
-    if isinstance(model, Path | str):
-        return (model,) if is_file_name(model) else ()
-    if not model:
-        raise InputError("No file is named, so nothing can be measured.", "Name one or more.")
-    return model
 
 
 def _save(blank: Report, keep: Callable[[Report], None], report: BenchReport) -> None:

@@ -7,10 +7,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from edgecnn.benchmark.choice import make_job, pinned
 from edgecnn.benchmark.engine import Place, Progress
-from edgecnn.benchmark.measure import carry_out, make_job
+from edgecnn.benchmark.measure import carry_out
 from edgecnn.benchmark.replayed import Again, Replay, another_machine, differences, hold, judge
-from edgecnn.benchmark.report import BenchReport, intervals
+from edgecnn.benchmark.report import BenchReport
+from edgecnn.benchmark.scenarios import Wanted
+from edgecnn.benchmark.summing import intervals
 from edgecnn.bundle import MANIFEST, Bundle, open_bundle
 from edgecnn.errors import InputError
 from edgecnn.machine import this_machine
@@ -58,6 +61,8 @@ def replay(
     setup = before.setup
     target = check_available(runtime or setup.runtime, setup.provider)
     place = Place(runtime or setup.runtime, target.provider, setup.threads, options)
+    if setup.cores:
+        place = pinned(place, Wanted())
     measured = model or own_bundle(path)
     job = make_job(
         measured,

@@ -36,11 +36,19 @@ def print_bench(report: BenchReport) -> None:
         if row.failure:
             say(f"{row.variant} failed: {row.failure}")
     _print_checks(report)
+    _print_belief(report)
+
+
+def _print_belief(report: BenchReport) -> None:
     if report.valid:
         say("VALID")
     else:
-        say(f"Not valid: {'; '.join(report.reasons)}.")
-        note("Close what else is running, then try again, with a longer --duration if need be.")
+        remedies = [doubt.remedy for doubt in report.doubts if doubt.invalid]
+        reasons = f"Not valid: {'; '.join(report.reasons)}."
+        say(" ".join([reasons, *filter(None, dict.fromkeys(remedies))]))
+    for doubt in report.doubts:
+        if not doubt.invalid:
+            note(f"{doubt.what[:1].upper()}{doubt.what[1:]}. {doubt.remedy}".rstrip())
 
 
 def _print_setup(report: BenchReport) -> None:
@@ -50,6 +58,8 @@ def _print_setup(report: BenchReport) -> None:
     machine, setup = this_machine(), report.setup
     versions = ", ".join(f"{name} {number}" for name, number in setup.versions.items())
     threads = "1 thread" if setup.threads == 1 else f"{setup.threads} threads"
+    if setup.cores:
+        threads += f", pinned to CPU {', '.join(map(str, setup.cores))}"
     facts(
         (
             ("CPU", f"{machine.cpu}, {machine.allowed_cores} of {machine.cores} cores"),

@@ -46,6 +46,12 @@ if TYPE_CHECKING:
 @provider_option
 @threads_option
 @click.option(
+    "--pin/--no-pin",
+    default=False,
+    show_default=True,
+    help="Pin each process to a physical core for each of its threads.",
+)
+@click.option(
     "--batch-size",
     type=click.IntRange(min=1),
     help="Images in one call.  [default: 1, or what the first ONNX file takes]",

@@ -44,7 +44,7 @@ def pick_cores(
         roots: Where the kernel's files are.
 
     Raises:
-        InputError: There are more threads than physical cores.
+        InputError: There are more threads than physical cores, or none.
         UnavailableError: The system cannot pin a process.
     """
     usable = allowed_cpus() if cpus is None else cpus
@@ -54,6 +54,8 @@ def pick_cores(
         )
     cores = [core[0] for core in physical_cores(usable, roots)]
     count = len(cores) if threads is None else threads
+    if count < 1:
+        raise InputError(f"{count} threads cannot run anything.", "Use --threads 1 or more.")
     if count > len(cores):
         raise InputError(
             f"{count} threads cannot be pinned to {_cores(len(cores))}: this process may use no "

@@ -9,7 +9,8 @@ from string import ascii_uppercase
 from typing import ClassVar
 
 from edgecnn.benchmark import BenchReport
-from edgecnn.benchmark.report import VariantLatency, intervals
+from edgecnn.benchmark.report import VariantLatency
+from edgecnn.benchmark.summing import intervals
 from edgecnn.errors import InputError
 from edgecnn.machine import Machine
 from edgecnn.reporting import markdown

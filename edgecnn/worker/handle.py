@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Pipe
 from typing import TYPE_CHECKING, Any
@@ -34,12 +34,19 @@ class Worker(Closing):
         limit: Seconds after which a request that has no answer counts as a hang.
         memory_limit: Bytes that a session may take there, beyond Python and the engine; no limit
             by default. What asks for more fails, in that process alone.
+        cores: CPUs that it may use, all of them ones that this process may use; by default as this
+            process. They are set before the runtime is imported, which may count them.
 
     Attributes:
         start_seconds: From starting the process until Python and edgecnn were up in it.
     """
 
-    def __init__(self, limit: float = LIMIT_SECONDS, memory_limit: int | None = None) -> None:
+    def __init__(
+        self,
+        limit: float = LIMIT_SECONDS,
+        memory_limit: int | None = None,
+        cores: Collection[int] | None = None,
+    ) -> None:
         self._limit = limit
         self._memory_limit = memory_limit
         self._subject = "The worker"
@@ -48,7 +55,7 @@ class Worker(Closing):
         began = time.perf_counter()
         self._pipe, theirs = Pipe()
         self._process = subprocess.Popen(
-            _command(theirs.fileno()),
+            _command(theirs.fileno(), cores),
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -218,9 +225,11 @@ class Worker(Closing):
         self._log.close()
 
 
-def _command(handle: int) -> list[str]:
+def _command(handle: int, cores: Collection[int] | None) -> list[str]:
     # Not `-m`, which would look into the working folder first: a user's numpy.py may lie there.
     start = f"import sys; sys.path[:] = {sys.path!r}; from edgecnn.worker.serving import serve"
+    if cores is not None:
+        start = f"import os; os.sched_setaffinity(0, {sorted(cores)}); {start}"
     return [sys.executable, "-c", f"{start}; serve({handle})"]
 
 

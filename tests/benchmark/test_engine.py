@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from edgecnn.benchmark import BenchReport, Interrupted, bench, compare_latency
-from edgecnn.benchmark.engine import is_steady
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, InputError, RuntimeCrashed
 from edgecnn.reports import Report, read_body
@@ -193,19 +192,3 @@ def test_ctrl_c_hands_over_what_was_measured(make_bundle: MakeBundle) -> None:
     report = caught.value.report
     assert report.interrupted
     assert report.samples.times_ns("fp32")
-
-
-@pytest.mark.parametrize(
-    ("medians", "steady"),
-    [
-        ([], False),
-        ([1.0, 1.0], False),
-        ([1.0, 1.0, 1.0], True),
-        ([9.0, 1.0, 1.04, 1.01], True),
-        ([1.0, 1.1, 1.0], False),
-        ([1.04, 1.02, 1.0], False),
-        ([1.0, 1.02, 1.04], True),
-    ],
-)
-def test_steady_is_level_and_no_longer_falling(medians: list[float], steady: bool) -> None:
-    assert is_steady(medians) is steady

@@ -15,15 +15,9 @@ import edgecnn
 from edgecnn.benchmark.estimate import contrast, ratio_interval
 from edgecnn.benchmark.figures import figures, judge
 from edgecnn.benchmark.plan import make_plan
-from edgecnn.benchmark.report import (
-    Baseline,
-    BaselinePair,
-    BenchReport,
-    Measured,
-    Setup,
-    sum_up,
-)
+from edgecnn.benchmark.report import Baseline, BaselinePair, BenchReport, Setup
 from edgecnn.benchmark.samples import Block, Leg, Samples, SessionRecord, Warmup
+from edgecnn.benchmark.summing import Measured, sum_up
 from edgecnn.errors import InputError
 from edgecnn.gating import METRICS, Figure, parse_gates
 from edgecnn.stats import Interval

@@ -7,17 +7,11 @@ from dataclasses import replace
 
 import pytest
 
+from edgecnn.benchmark.doubts import find_doubts
 from edgecnn.benchmark.plan import make_plan
-from edgecnn.benchmark.report import (
-    BenchReport,
-    Measured,
-    Setup,
-    contrasts,
-    doubts,
-    latency,
-    sum_up,
-)
+from edgecnn.benchmark.report import BenchReport, Setup
 from edgecnn.benchmark.samples import Block, Checks, Failure, Leg, Samples, SessionRecord, Warmup
+from edgecnn.benchmark.summing import Measured, contrasts, latency, sum_up
 from edgecnn.records import from_builtins, to_builtins
 
 SETUP = Setup("ort", "cpu", 1, {"onnxruntime": "1"}, 4, "images")
@@ -56,7 +50,8 @@ def calls(count: int) -> Samples:
 
 
 def why(samples: Samples, *, interrupted: bool = False) -> list[str]:
-    return doubts(samples, contrasts(samples, ["fp32", "int8"], PAIR), interrupted=interrupted)
+    found = contrasts(samples, ["fp32", "int8"], PAIR)
+    return [doubt.what for doubt in find_doubts(samples, found, (), interrupted=interrupted)]
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,8 @@ def test_more_threads_than_physical_cores_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="5 threads cannot be pinned to 4 physical") as caught:
         pick_cores(5, range(8), lay_out(tmp_path, SIBLINGS))
     assert "--threads 4" in caught.value.remedy
+    with pytest.raises(InputError, match="0 threads cannot run"):
+        pick_cores(0, range(8), lay_out(tmp_path, SIBLINGS))
 
 
 def test_a_system_that_cannot_pin_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from edgecnn.benchmark import BenchReport
 from edgecnn.benchmark.plan import Leg as PlannedLeg
 from edgecnn.benchmark.plan import Plan
-from edgecnn.benchmark.report import Measured, Setup, sum_up
+from edgecnn.benchmark.report import Setup
 from edgecnn.benchmark.samples import Block, Leg, Samples, SessionRecord, Warmup
 from edgecnn.benchmark.scenarios.arrival import ArrivalLatency
 from edgecnn.benchmark.scenarios.concurrency import Throughput
@@ -21,6 +21,7 @@ from edgecnn.benchmark.scenarios.energy import Energy
 from edgecnn.benchmark.scenarios.idle import IdleLatency
 from edgecnn.benchmark.scenarios.loadgen import Agreement, LoadGenResult
 from edgecnn.benchmark.scenarios.report import NotMeasured, ScenarioReport
+from edgecnn.benchmark.summing import Measured, sum_up
 from edgecnn.data import Split
 from edgecnn.evaluation import (
     ClassAccuracy,

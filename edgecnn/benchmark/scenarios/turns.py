@@ -13,8 +13,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edgecnn.benchmark.engine import Progress, Subject, warm_up
+from edgecnn.benchmark.engine import Progress, Subject
 from edgecnn.benchmark.samples import Failure
+from edgecnn.benchmark.warmup import warm_up
 from edgecnn.errors import EdgeCNNError, RuntimeCrashed
 from edgecnn.worker import Opened, Task, Worker
 
@@ -160,7 +161,8 @@ def _open_all(
 
     def add(subject: Subject) -> None:
         with _recording_crash(turns, subject.name):
-            worker = stack.enter_context(Worker(memory_limit=subject.memory_limit))
+            limit, cores = subject.memory_limit, subject.place.cores
+            worker = stack.enter_context(Worker(memory_limit=limit, cores=cores))
             turns.opened[subject.name] = _open(worker, subject, warmup_runs)
             lanes[subject.name] = worker
 
