@@ -7,6 +7,7 @@ import json
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -179,6 +180,83 @@ def test_every_text_can_be_read_on_what_is_behind_it(
     assert [entry for entry in found if entry[0] < 4.5] == []  # WCAG 2.2, AA
 
 
+def press(browser: Chrome, *keys: str) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    ActionChains(browser).send_keys(*keys).perform()
+
+
+def test_the_first_tab_offers_to_skip_to_the_content(browser: Chrome, page: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    show(browser, page)
+    skip = "const box = document.querySelector('.skip').getBoundingClientRect();"
+    assert ask(browser, f"{skip} return box.right") < 0
+    press(browser, Keys.TAB)
+    assert ask(browser, "return document.activeElement.className") == "skip"
+    assert ask(browser, f"{skip} return box.left >= 0 && box.top >= 0")
+    press(browser, Keys.ENTER)
+    assert ask(browser, "return document.activeElement.id") == "content"
+    press(browser, Keys.TAB)  # goes on behind the links to the sections
+    assert ask(browser, "return Boolean(document.activeElement.closest('main'))")
+
+
+@pytest.mark.parametrize("key", ["ENTER", "SPACE"])
+def test_what_is_folded_opens_by_keyboard(browser: Chrome, page: Path, key: str) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    show(browser, page, width=375)
+    state = "const all = [...document.querySelectorAll('details')]; return all.map(one => one.open)"
+    before = ask(browser, state)
+    assert before
+    assert not any(before)
+    ask(browser, "document.querySelector('summary').focus()")
+    press(browser, getattr(Keys, key))
+    assert ask(browser, state) == [True, *before[1:]]
+    assert ask(browser, "return document.querySelector('details .scroll').checkVisibility()")
+
+
+def test_a_wide_table_scrolls_in_itself_by_keyboard(browser: Chrome, page: Path) -> None:
+    from selenium.webdriver.common.keys import Keys
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    show(browser, page, width=375)
+    moved = ask(
+        browser,
+        """
+        for (const each of document.querySelectorAll('details')) each.open = true;
+        const all = [...document.querySelectorAll('.scroll')];
+        window.wide = all.find(each => each.scrollWidth > each.clientWidth + 20);
+        window.wide.focus();
+        return document.activeElement === window.wide ? window.wide.scrollLeft : -1
+        """,
+    )
+    assert moved == 0
+    press(browser, *[Keys.ARROW_RIGHT] * 3)
+    glided = "return window.wide.scrollLeft"
+    assert WebDriverWait(browser, 10).until(lambda driver: ask(driver, glided)) > 0
+
+
+def test_every_figure_leads_to_its_raw_data_and_names_the_command(
+    browser: Chrome, page: Path
+) -> None:
+    show(browser, page)
+    figures = ask(
+        browser,
+        """
+        return [...document.querySelectorAll('figure')].map(figure => [figure.id,
+          [...figure.querySelectorAll('.origin')].map(origin =>
+            [origin.querySelector('a').href, origin.querySelector('code').innerText])])
+        """,
+    )
+    assert len(figures) >= 8
+    for name, origins in figures:
+        assert origins, name
+        for url, command in origins:
+            kept = json.loads(Path(unquote(urlsplit(url).path)).read_text("utf-8"))
+            assert " ".join(command.split()) == " ".join(kept["command"].split()), name
+
+
 def test_the_dark_page_is_dark(browser: Chrome, page: Path) -> None:
     look = "return getComputedStyle(document.body).backgroundColor"
     show(browser, page)
@@ -195,8 +273,21 @@ def test_paper_is_white_and_shows_the_tables(browser: Chrome, page: Path) -> Non
     assert ask(browser, look) == "rgb(255, 255, 255)"
     height = "return document.querySelector('details table').getBoundingClientRect().height"
     assert ask(browser, height) > 50
+    folded = "return [...document.querySelectorAll('summary')].some(one => one.checkVisibility())"
+    assert not ask(browser, folded)
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
     assert base64.b64decode(printed["data"]).startswith(b"%PDF")
+
+
+def test_nothing_is_cut_off_on_paper(browser: Chrome, page: Path) -> None:
+    show(browser, page, width=688)  # A4 between its margins
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    beyond = """
+        const all = [...document.querySelectorAll('main *')].filter(one => !one.closest('svg'));
+        return all.filter(one => one.getBoundingClientRect().right > innerWidth + 1)
+          .map(one => one.outerHTML.slice(0, 80))
+        """
+    assert ask(browser, beyond) == []
 
 
 def test_a_screen_reader_finds_its_way(browser: Chrome, page: Path) -> None:
