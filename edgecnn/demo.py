@@ -18,12 +18,18 @@ from edgecnn.quantization.verdict import judge
 from edgecnn.reports import Report, make_report, write_report
 from edgecnn.spec import Verdict
 from edgecnn.training import train
+from edgecnn.training.report import Event, Reading, Step
 
 RECIPES = ("lenet", "resnet8")
 # One thread: on nets this small a second one adds noise and little else.
 _THREADS = 1
 
+# About when each net, and each step of one, begins and ends, in shares of the time.
+_NETS = {"lenet": (0.0, 0.3), "resnet8": (0.3, 1.0)}
+_EXPORT, _QUANTIZE, _PARITY, _EVAL, _BENCH = 0.7, 0.72, 0.85, 0.87, 0.9  # where each begins
+
 Tell = Callable[[str], None]
+Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,11 @@ class DemoReport:
 
 
 def demo(
-    folder: Path | str = "edgecnn-demo", *, force: bool = False, tell: Tell | None = None
+    folder: Path | str = "edgecnn-demo",
+    *,
+    force: bool = False,
+    tell: Tell | None = None,
+    progress: Progress | None = None,
 ) -> DemoReport:
     """Train two nets on drawn shapes, export, quantize, check and measure them.
 
@@ -69,6 +79,7 @@ def demo(
         folder: Where the two bundles go.
         force: Replace bundles that are there.
         tell: Called with a sentence before each step and after it.
+        progress: Called with what is done and the share (0 to 1) that is behind.
 
     Raises:
         BundleError: A bundle is there and `force` was not given.
@@ -78,22 +89,33 @@ def demo(
     if not force:
         for _, place in bundles:
             refuse_existing(place)
-    return DemoReport(tuple(_carry(net, place, tell or _ignore) for net, place in bundles))
+    show = progress or _ignore
+    return DemoReport(
+        tuple(
+            _carry(net, place, tell or _ignore, partial(_part, show, *_NETS[net]))
+            for net, place in bundles
+        )
+    )
 
 
-def _carry(net: str, place: Path, tell: Tell) -> DemoRow:
+def _carry(net: str, place: Path, tell: Tell, show: Progress) -> DemoRow:
     tell(f"{net}: training on drawn shapes …")
-    trained = train(net, output=place, force=True)
+    trained = train(net, output=place, force=True, tell=_training(partial(_part, show, 0, _EXPORT)))
     tell(f"{net}: {100 * trained.accuracy.estimate:.1f} % right. Exporting and quantizing …")
-    export(place)
-    quantized = quantize(place, threads=_THREADS)
+    export(place, progress=partial(_part, show, _EXPORT, _QUANTIZE))
+    quantized = quantize(place, threads=_THREADS, progress=partial(_part, show, _QUANTIZE, _PARITY))
     _keep(place, quantized, {quantized.file: quantized.sha256})
     tell(f"{net}: checking the answers against float64, and measuring …")
-    agreed = parity(place, threads=_THREADS)
+    agreed = parity(place, threads=_THREADS, progress=partial(_part, show, _PARITY, _EVAL))
     _keep(place, agreed, agreed.measured)
-    evaluated = evaluate(place, threads=_THREADS)
+    evaluated = evaluate(place, threads=_THREADS, progress=partial(_part, show, _EVAL, _BENCH))
     _keep(place, evaluated, evaluated.measured)
-    measured = bench(place, threads=_THREADS, keep=partial(_write, place)).comparisons
+    measured = bench(
+        place,
+        threads=_THREADS,
+        keep=partial(_write, place),
+        progress=partial(_part, show, _BENCH, 1.0),
+    ).comparisons
     latency = measured[0] if measured else None
     verdict = _unmeasured()
     if latency:
@@ -117,5 +139,20 @@ def _unmeasured() -> Verdict:
     return Verdict("inconclusive", ("The two could not be measured side by side.",))
 
 
-def _ignore(text: str) -> None:
+def _training(show: Progress) -> Callable[[Event], None]:
+    def tell(event: Event) -> None:
+        if isinstance(event, Reading):
+            show(event.what, 0.0)
+        elif isinstance(event, Step):
+            done = (event.epoch - 1) * event.steps + event.step
+            show(f"Epoch {event.epoch}/{event.epochs}", done / (event.epochs * event.steps))
+
+    return tell
+
+
+def _part(show: Progress, start: float, end: float, what: str, share: float) -> None:
+    show(what, start + (end - start) * share)
+
+
+def _ignore(*told: object) -> None:
     pass

@@ -19,7 +19,7 @@ import pyte
 
 PROGRAM = [sys.executable, "-c", "from edgecnn.cli import main; main()"]
 # The session's leader takes the first terminal that it opens for its own: Ctrl-C needs one.
-_ON_TERMINAL = 'exec "$@" <"$0" >"$0" 2>&1'
+_ON_TERMINAL = 'terminal=$0 out=$1; shift; exec "$@" <"$terminal" 2>"$terminal" >"$out"'
 _ROWS = 400
 # A line that is longer than the program was told shows on a screen that is wider than it.
 _WIDER = 240
@@ -60,6 +60,7 @@ def type_in_terminal(
     columns: int = 80,
     folder: Path | None = None,
     environment: dict[str, str] | None = None,
+    stdout: Path | None = None,
     stop_at: Callable[[str], bool] | None = None,
     seconds: float = 120,
 ) -> Shown:
@@ -70,13 +71,16 @@ def type_in_terminal(
         columns: The terminal's width.
         folder: Where it runs.
         environment: Variables to set.
+        stdout: File that stdout is piped to; by default it is on the terminal, too.
         stop_at: Ctrl-C is pressed once this is so of all that was written.
         seconds: How long it may take.
     """
     leader, follower = pty.openpty()
     fcntl.ioctl(leader, termios.TIOCSWINSZ, struct.pack("HHHH", _ROWS, columns, 0, 0))
     known = {name: value for name, value in os.environ.items() if name not in _SET_BY_TESTS}
-    line = ["sh", "-c", _ON_TERMINAL, os.ttyname(follower), *PROGRAM, *map(str, arguments)]
+    terminal = os.ttyname(follower)
+    out = terminal if stdout is None else str(stdout)
+    line = ["sh", "-c", _ON_TERMINAL, terminal, out, *PROGRAM, *map(str, arguments)]
     with subprocess.Popen(
         line,
         cwd=folder,

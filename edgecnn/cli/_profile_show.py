@@ -146,9 +146,8 @@ def _unfused(each: Unfused) -> str:
 def _print_list(title: str, texts: Sequence[str] | Iterator[str]) -> None:
     lines = list(texts)
     if lines:
-        say(f"\n{title}")
-    for text in lines:
-        say(f"- {text}")
+        say(title)
+        say("\n".join(f"- {text}" for text in lines) + "\n")
 
 
 def _us(seconds: float) -> str:

@@ -30,10 +30,12 @@ def command(output: Path, *, force: bool, as_json: bool) -> None:
     lenet, the PyTorch tutorial's net, and resnet8, MLPerf Tiny's, learn to tell drawn shapes apart;
     both are exported, quantized, checked against float64 and measured. No download, no GPU.
     """
+    from edgecnn.cli._progress import progress_bar
     from edgecnn.demo import demo
     from edgecnn.reports import make_report
 
-    found = demo(output, force=force, tell=note)
+    with progress_bar(still=True) as progress:
+        found = demo(output, force=force, tell=note, progress=progress)
     if as_json:
         print_report(make_report("demo", found, {}))
     else:

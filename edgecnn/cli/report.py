@@ -46,6 +46,7 @@ def command(
     With --table, reports of bench from several machines lie side by side instead, without a
     verdict between them.
     """
+    from edgecnn.cli._progress import progress_bar
     from edgecnn.reporting import report
     from edgecnn.reports import make_report
 
@@ -53,7 +54,9 @@ def command(
         page = {"--output": output, "--open": in_browser}
         show_table(paths, markdown, page, as_json=as_json)
         return
-    found = report(find_bundle(one_bundle(paths, markdown)), output)
+    bundle = find_bundle(one_bundle(paths, markdown))
+    with progress_bar() as progress:
+        found = report(bundle, output, progress=progress)
     for one in found.broken:
         note(f"reports/{one.file} {one.problem}")
     if as_json:

@@ -10,7 +10,7 @@ from edgecnn import extras
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.disk import write_atomically
 from edgecnn.reporting.material import Broken, collect
-from edgecnn.reporting.page import build, render
+from edgecnn.reporting.page import Progress, build, render
 
 PAGE = "report.html"
 
@@ -36,12 +36,18 @@ class Page:
     broken: tuple[Broken, ...]
 
 
-def report(bundle: Bundle | Path | str, output: Path | str | None = None) -> Page:
+def report(
+    bundle: Bundle | Path | str,
+    output: Path | str | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Page:
     """Turn what is known of a bundle into one HTML file that needs nothing else.
 
     Args:
         bundle: A bundle or its folder.
         output: The file; by default `report.html` in the bundle.
+        progress: Called with what is drawn and the share (0 to 1) that is behind.
 
     Raises:
         BundleError: There is no such bundle.
@@ -53,7 +59,7 @@ def report(bundle: Bundle | Path | str, output: Path | str | None = None) -> Pag
     path = Path(output) if output is not None else opened.folder / PAGE
     material = collect(opened)
     shown = build(material)
-    content = render(material, shown, path.parent).encode()
+    content = render(material, shown, path.parent, progress).encode()
     write_atomically(path, content)
     return Page(
         path=str(path),

@@ -13,7 +13,7 @@ from edgecnn.verification.report import FileCheck
 
 Progress = Callable[[str, float], None]
 
-_OWN = {MANIFEST, ".lock", ".lock-holder"}
+_OWN = {MANIFEST, ".lock", ".lock-holder", "report.html"}
 _MOST_NAMES = 5
 
 

@@ -50,6 +50,7 @@ def test_files_alone(
 ) -> None:
     bundle = make_bundle("runs/tiny")
     (bundle.folder / "mine.txt").write_text("mine")
+    (bundle.folder / "report.html").write_text("edgecnn report put it here")
     monkeypatch.chdir(bundle.folder.parent.parent)
     done = type_command("verify", "--no-run")
     assert done.code == 0
