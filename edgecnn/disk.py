@@ -59,14 +59,13 @@ def write_atomically(path: Path, content: bytes) -> None:
     """Write a file beside its target, flush it, then rename it over the target.
 
     Raises:
-        InputError: The disk is full or not writable.
+        InputError: The target is no ordinary file, or the disk is full or not writable.
     """
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        target, beside = _target(path)
         try:
             _write(beside, content)
-            beside.replace(path)
+            beside.replace(target)
         finally:
             beside.unlink(missing_ok=True)
 
@@ -75,13 +74,10 @@ def prove_writable(path: Path) -> None:
     """Find out that a file cannot be written before the work whose result it is to hold.
 
     Raises:
-        InputError: It is a folder, or the disk is full or not writable.
+        InputError: It is no ordinary file, or the disk is full or not writable.
     """
     with disk_errors(path):
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        _, beside = _target(path)
         try:
             _write(beside, b" ")
         finally:
@@ -191,8 +187,19 @@ def disk_errors(target: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(
             f"{target} could not be written: {error.strerror or error}.",
-            "Free some space or choose another place with --output; nothing was changed.",
+            "Free some space or choose another place; nothing was changed.",
         ) from error
+
+
+def _target(path: Path) -> tuple[Path, Path]:
+    """Give where a file goes, and the name beside it under which it is written first."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if path.exists() and not path.is_file():  # a rename would put a file in place of /dev/null
+        raise OSError(errno.EINVAL, "it is no ordinary file")
+    target = Path(os.path.realpath(path))  # a link stays one
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target, target.with_name(f".{target.name}.{os.getpid()}")
 
 
 def _read(path: Path) -> bytes:

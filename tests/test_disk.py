@@ -1,0 +1,33 @@
+"""Files that a user names as a place for results."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from edgecnn.disk import prove_writable, write_atomically
+from edgecnn.errors import InputError
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX has pipes with a name")
+def test_a_pipe_or_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for write in (prove_writable, lambda path: write_atomically(path, b"report")):
+        with pytest.raises(InputError, match="it is no ordinary file"):
+            write(pipe)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    link, target = tmp_path / "latest.json", tmp_path / "there" / "report.json"
+    link.symlink_to(target)
+    prove_writable(link)
+    assert not target.exists()
+    write_atomically(link, b"report")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"report"
