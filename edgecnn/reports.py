@@ -8,7 +8,8 @@ dataclass declares
                               makes a new one: the JSON Schema of a version never changes
 
 and, where an older body lacks what has no default or means another thing, a static method
-`upgrade(body, version)` that takes an older body as plain values and gives this version's.
+`upgrade(body, version)` that takes an older body as plain values and gives this version's; and,
+where values may contradict one another, a method `check()` that then raises a ValueError.
 """
 
 from __future__ import annotations
@@ -109,7 +110,12 @@ def read_report(path: Path) -> Report:
     version = data.get("schema_version")
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise _newer(str(path), data.get("edgecnn"))
-    return from_builtins(Report, data, where=str(path))
+    report = from_builtins(Report, data, where=str(path))
+    try:
+        datetime.fromisoformat(report.created.replace("Z", "+00:00"))
+    except ValueError as error:
+        raise InputError(f"{path} is not valid: '{report.created}' is no time.") from error
+    return report
 
 
 def read_body(report: Report, kind: type[Body], *, where: str = "The report") -> Body:
@@ -133,7 +139,13 @@ def read_body(report: Report, kind: type[Body], *, where: str = "The report") ->
     body = report.body
     if report.body_version < current and hasattr(kind, "upgrade"):
         body = _upgraded(kind, report, where)
-    return from_builtins(kind, body, where=where)
+    found = from_builtins(kind, body, where=where)
+    if hasattr(found, "check"):
+        try:
+            found.check()
+        except ValueError as error:
+            raise InputError(f"{where} is damaged or was edited: {error}.") from error
+    return found
 
 
 def version_of(kind: type) -> int:

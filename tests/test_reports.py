@@ -71,6 +71,11 @@ def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
     path.write_text('{"kind": "bench"}')
     with pytest.raises(InputError, match="missing required field"):
         reports.read_report(path)
+    path = reports.write_report(reports.make_report("bench", Body(()), {}), tmp_path)
+    created = reports.read_report(path).created
+    path.write_text(path.read_text().replace(created, "yesterday"))
+    with pytest.raises(InputError, match="'yesterday' is no time"):
+        reports.read_report(path)
 
 
 def test_a_report_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from edgecnn.benchmark.estimate import LatencyComparison
 from edgecnn.benchmark.plan import Plan
 from edgecnn.benchmark.replayed import Replay
 from edgecnn.benchmark.samples import Samples
+from edgecnn.benchmark.sanity import contradictions
 from edgecnn.benchmark.scenarios.report import ScenarioReport
 from edgecnn.benchmark.upgrade import from_version_1
 from edgecnn.conditions import Conditions, Doubt
@@ -188,3 +189,12 @@ class BenchReport:
     def upgrade(body: dict[str, Any], version: int) -> dict[str, Any]:
         """Read an older body as this version's."""
         return from_version_1(body) if version == 1 else body
+
+    def check(self) -> None:
+        """Refuse what cannot be.
+
+        Raises:
+            ValueError: Its values contradict one another.
+        """
+        for what in contradictions(self):
+            raise ValueError(what)
