@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from edgecnn.cli._durations import to_seconds
 from edgecnn.cli._options import stop_unless_passed
 from edgecnn.cli._terminal import say
 
@@ -120,7 +121,7 @@ _calibration_option = click.option(
 )
 _duration_option = click.option(
     "--duration",
-    type=click.FloatRange(min=0, min_open=True),
-    metavar="SECONDS",
-    help="Time for measuring the latency of int8; opening and warm-up come on top.  [default: 3]",
+    callback=to_seconds,
+    metavar="TIME",
+    help="Time for measuring the latency of int8; opening and warm-up come on top.  [default: 3s]",
 )

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 models_argument = click.argument(
     "models", nargs=-1, type=click.Path(path_type=Path), metavar="[BUNDLE|FILE...]"
 )
+measured_batch_option = click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Images in one call.  [default: 1, or what the first ONNX file takes]",
+)
 output_option = click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),

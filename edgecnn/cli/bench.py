@@ -21,7 +21,13 @@ from edgecnn.cli._gates import (
     refuse_vain,
     write_markdown,
 )
-from edgecnn.cli._measured import Keeper, models_argument, named_bundle, output_option
+from edgecnn.cli._measured import (
+    Keeper,
+    measured_batch_option,
+    models_argument,
+    named_bundle,
+    output_option,
+)
 from edgecnn.cli._options import (
     json_option,
     names,
@@ -51,11 +57,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Pin each process to a physical core for each of its threads.",
 )
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    help="Images in one call.  [default: 1, or what the first ONNX file takes]",
-)
+@measured_batch_option
 @click.option(
     "--duration",
     callback=to_seconds,

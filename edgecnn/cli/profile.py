@@ -8,7 +8,13 @@ from typing import Any
 import click
 
 from edgecnn.cli._durations import to_seconds
-from edgecnn.cli._measured import Keeper, models_argument, named_bundle, output_option
+from edgecnn.cli._measured import (
+    Keeper,
+    measured_batch_option,
+    models_argument,
+    named_bundle,
+    output_option,
+)
 from edgecnn.cli._options import (
     json_option,
     names,
@@ -30,11 +36,7 @@ _TOP = 30
 @runtime_option
 @provider_option
 @threads_option
-@click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    help="Images in one run.  [default: 1, or what the first ONNX file takes]",
-)
+@measured_batch_option
 @click.option(
     "--duration",
     callback=to_seconds,

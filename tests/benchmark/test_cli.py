@@ -9,14 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgecnn.benchmark import BenchReport
+from edgecnn.benchmark import BenchReport, bench
 from edgecnn.bundle import Bundle
 from edgecnn.cli import main
+from edgecnn.cli._bench_show import print_bench
 from edgecnn.errors import UnavailableError
 from edgecnn.records import from_builtins
 from edgecnn.reports import read_report
@@ -123,6 +125,20 @@ def test_what_was_measured_outlives_the_command(
     if sign == signal.SIGINT:
         assert "Not valid: it was interrupted" in out
         assert "median" in out
+
+
+def test_what_the_checks_cost_is_never_below_nothing(
+    make_bundle: MakeBundle, capsys: Capture
+) -> None:
+    report = bench(make_bundle(), threads=1, iterations=8, warmup=1, cold_start=False)
+    costs = {"fp32": -3e-6, "int8": 3e-6}
+    rows = tuple(replace(row, checks_seconds=costs[row.variant]) for row in report.variants)
+    print_bench(replace(report, variants=rows))
+    told = [line for line in capsys.readouterr().out.splitlines() if "own checks" in line]
+    assert told == [
+        "edgecnn's own checks are not in these figures: 3.0 µs with int8.",
+        "What edgecnn's own checks take is too little to be measured with fp32.",
+    ]
 
 
 def _report_with_blocks(folder: Path) -> Path:
