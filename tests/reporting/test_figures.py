@@ -210,6 +210,20 @@ def test_no_text_lies_over_another_or_off_the_page(
     assert ask(browser, page) == 0
 
 
+@pytest.mark.parametrize("case", ["two", "one"])
+def test_nothing_is_cut_off_on_paper(
+    browser: Chrome, cases: dict[str, Material], case: str
+) -> None:
+    show(browser, Path(report(cases[case].bundle).path), width=688)  # A4 between its margins
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    beyond = """
+        const all = [...document.querySelectorAll('main *')].filter(one => !one.closest('svg'));
+        return all.filter(one => one.getBoundingClientRect().right > innerWidth + 1)
+          .map(one => one.tagName + ' ' + one.textContent.trim().slice(0, 60))
+        """
+    assert ask(browser, beyond) == []
+
+
 def test_a_page_is_small(crowded: dict[str, Path]) -> None:
     assert max(path.stat().st_size for path in crowded.values()) < 5e6
 

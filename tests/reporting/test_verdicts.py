@@ -146,6 +146,17 @@ def test_images_that_are_gone_are_not_kept(make_bundle: MakeBundle) -> None:
     assert "not kept" in Path(report(bundle).path).read_text("utf-8")
 
 
+def test_other_golden_images_than_those_that_were_compared_are_not_shown(
+    make_bundle: MakeBundle,
+) -> None:
+    bundle = make_bundle()
+    put(bundle, "parity", "2026-01-02T00:00:00.000Z")  # of another bundle
+    section = golden.build(collect(bundle))
+    assert section is not None
+    galleries = cast(list[Gallery], section.values["galleries"])
+    assert {shot.png for gallery in galleries for shot in gallery.shots} == {""}
+
+
 def test_a_number_stays_on_one_line_with_its_unit() -> None:
     kept = "\N{NO-BREAK SPACE}"
     text = "95 % in 3 µs, 12 kB and 4 images, 5 s, 7 steps"

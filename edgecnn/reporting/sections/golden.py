@@ -9,7 +9,7 @@ from typing import Any
 
 from edgecnn.agreement import Comparison, ParityReport
 from edgecnn.agreement.judgement import WorstImage
-from edgecnn.bundle import Bundle
+from edgecnn.bundle import GOLDEN, Bundle
 from edgecnn.errors import BundleError
 from edgecnn.golden import Golden, golden
 from edgecnn.images import thumbnail
@@ -36,7 +36,7 @@ def build(material: Material) -> Section | None:
 
 
 def _galleries(kept: Kept[ParityReport], bundle: Bundle) -> Iterator[Gallery]:
-    vectors = _vectors(bundle)
+    vectors = None if GOLDEN in kept.outdated else _vectors(bundle)
     for one in kept.body.comparisons:
         worst = [image for image in one.worst if image.error]
         if worst:
