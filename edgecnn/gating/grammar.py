@@ -8,6 +8,7 @@ accuracy < -0.5pp         points of accuracy against the baseline
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class Gate:
     """A condition under which a run fails.
 
     Attributes:
-        text: As it was typed.
+        text: As it was typed, on one line.
         metric: What it is set on.
         operator: `>`, `>=`, `<` or `<=`.
         limit: In seconds, bytes, 1/second or a share; of a change, the share (3 % is 0.03) or the
@@ -107,6 +108,7 @@ def parse_gate(text: str, command: Command) -> Gate:
     >>> gate.metric.name, gate.operator, gate.limit, gate.relative
     ('latency.median', '>', 0.03, True)
     """
+    text = " ".join(text.splitlines())  # a workflow file may fold a gate over several lines
     start, variant = _subject(text)
     name, at = _take(_WORD, text, start)
     metric = _metric(text, name, at, command)
@@ -161,14 +163,22 @@ def _limit(text: str, at: int, metric: Metric) -> tuple[float, bool]:
         quantity = units.parse(typed)
     except InputError as error:
         _refuse(text, at, f"{error.problem.rstrip('.')}; write {_limits(metric)}")
-    if quantity.signed and quantity.kind == metric.change:
-        return quantity.value, True
+    relative = quantity.signed and quantity.kind == metric.change
     fits = quantity.kind == metric.kind or (metric.kind, quantity.kind) in _SAME
-    if quantity.signed or not fits:
-        _refuse(
-            text, at, f"'{typed.strip()}' is no limit of {metric.name}; write {_limits(metric)}"
-        )
-    return quantity.value, False
+    if not relative and (quantity.signed or not fits):
+        _refuse(text, at, f"'{typed}' is no limit of {metric.name}; write {_limits(metric)}")
+    within = _within(metric, relative=relative)
+    if within and not within[0] < quantity.value <= within[1]:
+        what = f"a change of {metric.name}" if relative else metric.name
+        _refuse(text, at, f"{what} never gets to '{typed}'; write {_limits(metric)}")
+    return quantity.value, relative
+
+
+def _within(metric: Metric, *, relative: bool) -> tuple[float, float] | None:
+    """Give between what a limit tells anything apart; None where any does."""
+    if not relative:
+        return (0.0, 1.0) if metric.kind == "number" else None
+    return (-1.0, 1.0 if metric.change == "points" else math.inf)
 
 
 def _limits(metric: Metric) -> str:

@@ -4,6 +4,7 @@ import pytest
 
 from edgecnn.errors import InputError
 from edgecnn.gating import METRICS, parse_gate, parse_gates, refuse_unknown
+from edgecnn.gating.metrics import Command
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,26 @@ def test_what_cannot_be_read_is_pointed_at(text: str, at: int, said: str) -> Non
 def test_units_that_do_not_fit_an_accuracy(text: str) -> None:
     with pytest.raises(InputError, match="is no limit of"):
         parse_gate(text, "eval")
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("accuracy < 85", "eval"),
+        ("accuracy < 0", "eval"),
+        ("accuracy < -200pp", "eval"),
+        ("agreement < 101%", "eval"),
+        ("throughput < -100%", "bench"),
+        ("latency.median > -200%", "bench"),
+    ],
+)
+def test_a_limit_that_nothing_gets_to_is_refused(text: str, command: Command) -> None:
+    with pytest.raises(InputError, match="never gets to"):
+        parse_gate(text, command)
+
+
+def test_a_gate_that_is_folded_is_on_one_line() -> None:
+    assert parse_gate("latency.median\n> +3%\n", "bench").text == "latency.median > +3%"
 
 
 def test_a_change_needs_a_baseline() -> None:
