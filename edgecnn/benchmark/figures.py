@@ -86,7 +86,7 @@ def _changes(
 def _change(report: BenchReport, row: VariantLatency, rival: VariantLatency, metric: str) -> Figure:
     found = _compared(report, rival.variant, row.variant, metric)
     if not found.ratios:
-        why = _why(report, row, metric)
+        why = "the baseline failed" if rival.failure else _why(report, row, metric)
         return Figure(metric, row.variant, None, relative=True, doubt=why)
     ratio = ratio_interval(found)
     change = Interval(ratio.estimate - 1, ratio.low - 1, ratio.high - 1, ratio.confidence)

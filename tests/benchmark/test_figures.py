@@ -168,6 +168,15 @@ def test_a_bundle_against_another(make_bundle: MakeBundle) -> None:
     assert report.gates[0].outcome == ("pass" if report.valid else "inconclusive")
 
 
+def test_a_change_is_not_known_where_the_baseline_failed() -> None:
+    report = made_up()
+    rows = [
+        replace(row, failure="it crashed") if row.variant == OLD else row for row in report.variants
+    ]
+    gone = replace(report, variants=tuple(rows), samples=replace(report.samples, blocks=()))
+    assert figure(gone, "latency.p90", relative=True).doubt == "the baseline failed"
+
+
 def test_files_against_another(make_bundle: MakeBundle) -> None:
     old, new = make_bundle("old").folder, make_bundle("new").folder
     files = [new / "fp32.onnx", new / "int8.onnx"]
