@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -64,10 +65,12 @@ def replay(
     if setup.cores:
         place = pinned(place, Wanted())
     measured = model or own_bundle(path)
+    if setup.inputs and _is_bundle(measured):
+        raise InputError(f"{path} measured ONNX files, not a bundle.", _how_to(path, before))
     job = make_job(
         measured,
         _names(before) if _is_bundle(measured) else (),
-        baseline or (before.baseline.model if before.baseline else None),
+        baseline or _known_baseline(before, path),
         _request(setup.inputs, inputs, input_shapes),
         setup.batch_size,
         place,
@@ -121,15 +124,35 @@ def own_bundle(path: Path) -> Bundle:
     """Open the bundle among whose reports a file lies.
 
     Raises:
-        InputError: It lies in none.
+        InputError: It lies in none, or is no report of a bench.
     """
     folder = path.absolute().parent.parent
     if path.absolute().parent.name != "reports" or not (folder / MANIFEST).exists():
+        before = read_body(read_report(path), BenchReport, where=str(path))
         raise InputError(
-            f"{path} lies in no bundle, so what it measured is not known.",
-            f"Name the bundle or the files: `edgecnn bench BUNDLE --replay {path}`.",
+            f"{path} lies in no bundle, so where to find what it measured is not known.",
+            _how_to(path, before),
         )
     return open_bundle(folder)
+
+
+def _how_to(path: Path, before: BenchReport) -> str:
+    what = _names(before) if before.setup.inputs else ("BUNDLE",)
+    named = "the files" if before.setup.inputs else "the bundle"
+    command = shlex.join(["edgecnn", "bench", *what, "--replay", str(path)])
+    return f"Name {named}: `{command}`."
+
+
+def _known_baseline(before: BenchReport, path: Path) -> str | None:
+    if before.baseline is None:
+        return None
+    model = before.baseline.model
+    if not Path(model).exists():
+        raise InputError(
+            f"{path} was measured beside {model}, which is not there.",
+            "Name where it is now with --baseline.",
+        )
+    return model
 
 
 def _is_bundle(model: Bundle | Path | str | Sequence[Path | str]) -> bool:

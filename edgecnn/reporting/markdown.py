@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from edgecnn.benchmark import BenchReport
+from edgecnn.benchmark.replayed import Replay
 from edgecnn.benchmark.report import VariantLatency
 from edgecnn.evaluation import EvalReport, PairedAccuracy
 from edgecnn.gating import GateResult, together
@@ -14,8 +15,9 @@ from edgecnn.reporting.words import percent, size, time
 from edgecnn.reports import Report
 from edgecnn.stats import Interval
 
-# Characters that Markdown or HTML would take for more than themselves.
-_MARKS = re.compile(r"([\\`*_\[\]<>|~])")
+# Characters that Markdown, its formulas or HTML would take for more than themselves.
+_MARKS = re.compile(r"([\\`*_\[\]<>|~$&])")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _WORDS = {"pass": "passed", "fail": "FAILED", "inconclusive": "inconclusive"}
 
 
@@ -48,6 +50,9 @@ def bench_summary(report: Report, body: BenchReport) -> str:
     what = f"{setup.runtime} on {setup.provider}, {threads}, batch {setup.batch_size}"
     doubts = [f"**Not valid:** {escape('; '.join(body.reasons))}."] if not body.valid else []
     parts = [*doubts, escape(f"Latency with {what}."), _latencies(body), _ratios(body)]
+    if body.replay:
+        parts = [*_again(body.replay), *parts]
+        return _page(report, f"bench --replay: {body.replay.outcome}", body.gates, parts)
     return _page(report, "bench", body.gates, parts)
 
 
@@ -66,7 +71,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) 
 
 def escape(text: str) -> str:
     """Write text so that it stands for itself, on one line."""
-    return _MARKS.sub(r"\\\1", " ".join(text.split()))
+    marked = _MARKS.sub(r"\\\1", " ".join(_CONTROLS.sub(" ", text).split()))
+    return marked.replace("@", "@<!-- -->")  # or GitHub would write to whoever is called so
 
 
 def _page(report: Report, command: str, gates: Sequence[GateResult], parts: Sequence[str]) -> str:
@@ -119,6 +125,24 @@ def _ratios(body: BenchReport) -> str:
         for one in body.comparisons
     ]
     return table(columns, rows) if rows else ""
+
+
+def _again(found: Replay) -> Iterator[str]:
+    columns = ("variant", "before", "now", "ratio", "95 % interval", "outcome")
+    rows = [
+        (
+            one.variant,
+            time(one.before.estimate),
+            time(one.now.estimate),
+            f"{one.ratio.estimate:.3f}",
+            f"{one.ratio.low:.3f} to {one.ratio.high:.3f}",
+            one.outcome,
+        )
+        for one in found.variants
+    ]
+    yield table(columns, rows) if rows else ""
+    yield escape(" ".join(found.reasons))
+    yield escape(" ".join(f"Different: {one}." for one in found.differences))
 
 
 def _accuracies(body: EvalReport) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from edgecnn.cli._bench_replay import replay_code
 from edgecnn.errors import InputError
 from edgecnn.machine import this_machine
 from edgecnn.records import to_json
+from edgecnn.reporting.markdown import bench_summary
 from edgecnn.reports import make_report, read_body, read_report
 from edgecnn.stats import Interval
 from tests.benchmark.test_figures import made_up
@@ -108,6 +110,10 @@ def test_another_machine_gets_no_verdict() -> None:
     assert found.replay is not None
     assert found.replay.outcome == "another machine"
     assert found.replay.differences == (f"cpu: Z80 before, {MACHINE.cpu} now",)
+    summary = bench_summary(report, found)
+    assert summary.startswith("### edgecnn bench --replay: another machine\n")
+    assert "no verdict is given between two machines." in summary
+    assert "Different: cpu: Z80 before" in summary
     assert {one.outcome for one in found.replay.variants} == {"inconclusive"}
     assert replay_code(found) == 5
 
@@ -134,6 +140,26 @@ def test_a_report_is_measured_again(
     moved = tmp_path / "moved.json"
     moved.write_bytes(path.read_bytes())
     assert "lies in no bundle" in type_command("bench", "--replay", moved).err
+    gone = type_command("bench", "--replay", tmp_path / "gone.json")
+    assert (gone.code, "gone.json cannot be read" in gone.err) == (2, True)
+
+
+def test_what_was_measured_is_named_where_it_is_not_found(
+    make_bundle: MakeBundle, tmp_path: Path
+) -> None:
+    bundle, path = make_bundle(), tmp_path / "report.json"
+    before = made_up()
+    path.write_bytes(to_json(wrapped(before)))
+    with pytest.raises(InputError, match="measured beside old, which is not there") as refused:
+        replay(path, bundle)
+    assert "--baseline" in refused.value.remedy
+    of_files = replace(before, baseline=None, setup=replace(before.setup, inputs="random inputs"))
+    path.write_bytes(to_json(wrapped(of_files)))
+    for model in ((), bundle):
+        with pytest.raises(InputError) as refused:
+            replay(path, model)
+        names = shlex.join(row.variant for row in before.variants)
+        assert f"`edgecnn bench {names} --replay" in refused.value.remedy
 
 
 def test_other_files_are_not_measured_again(make_bundle: MakeBundle, tmp_path: Path) -> None:

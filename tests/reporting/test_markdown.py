@@ -29,6 +29,11 @@ def test_a_table_has_as_many_cells_in_each_line() -> None:
 
 def test_text_stands_for_itself() -> None:
     assert escape("a_b  *c*\n~d~ \\") == r"a\_b \*c\* \~d\~ \\"
+    assert escape("$x$ &lt; \x1b[31m") == r"\$x\$ \&lt; \[31m"
+
+
+def test_nobody_is_called() -> None:
+    assert escape("data@you.npz") == "data@<!-- -->you.npz"
 
 
 def test_an_evaluation_with_a_baseline(make_bundle: MakeBundle) -> None:
