@@ -18,7 +18,6 @@ _SHARE_OF_RATE = 0.5
 _BOUND_OF_CALLS = 10
 # LoadGen draws its queries beforehand; with fewer than it needs, the run ends early.
 _SPARE_QUERIES = 2.0
-_SPARE_SAMPLES = 1.25
 _LONGER_SECONDS = 1.0
 
 Call = Callable[[], object]
@@ -134,7 +133,7 @@ def _settings(loadgen: Any, settings: LoadGenSettings, replicate: int) -> Any:
     asks.single_stream_expected_latency_ns = max(1, round(expected))
     asks.multi_stream_samples_per_query = _MULTI_STREAM_SAMPLES
     asks.multi_stream_expected_latency_ns = max(1, round(expected * _MULTI_STREAM_SAMPLES))
-    asks.offline_expected_qps = _SPARE_SAMPLES / settings.steady_seconds
+    asks.offline_expected_qps = 1 / settings.steady_seconds  # LoadGen asks for a tenth more
     if settings.rate and settings.bound_seconds:
         asks.server_target_qps = settings.rate
         asks.server_target_latency_ns = max(1, round(settings.bound_seconds * 1e9))
