@@ -167,7 +167,7 @@ def _spinning(rows: Sequence[VariantLatency]) -> Iterator[Doubt]:
     if worst.median_seconds:
         what += f", as long as {spent / 1e3 / worst.median_seconds:,.0f} calls take"
     remedy = (
-        "Where calls have pauses between them, that time is lost each time: `--concurrency 1` "
-        "also measures without spinning, and `--threads 1` has no thread that spins."
+        "With pauses between calls it is lost each time: `--concurrency 1` also measures without "
+        "spinning, and `--threads 1` has no thread that spins."
     )
     yield Doubt(what, remedy, invalid=False)

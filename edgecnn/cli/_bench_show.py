@@ -53,13 +53,14 @@ def _print_belief(report: BenchReport) -> None:
 
 def _print_setup(report: BenchReport) -> None:
     from edgecnn.cli._show import facts
+    from edgecnn.conditions import cpu_list
     from edgecnn.machine import this_machine
 
     machine, setup = this_machine(), report.setup
     versions = ", ".join(f"{name} {number}" for name, number in setup.versions.items())
     threads = "1 thread" if setup.threads == 1 else f"{setup.threads} threads"
     if setup.cores:
-        threads += f", pinned to CPU {', '.join(map(str, setup.cores))}"
+        threads += f", pinned to CPU {cpu_list(setup.cores)}"
     facts(
         (
             ("CPU", f"{machine.cpu}, {machine.allowed_cores} of {machine.cores} cores"),
@@ -68,6 +69,7 @@ def _print_setup(report: BenchReport) -> None:
             ("inputs" if setup.inputs else "images", setup.images),
         )
     )
+    say("")
 
 
 def _print_checks(report: BenchReport) -> None:

@@ -4,7 +4,7 @@ Each file reads one source; `watch` takes them together, `doubts` judges. On Lin
 all of it in /proc and /sys; elsewhere, and where a file is missing, a reading is None: not known.
 """
 
-from edgecnn.conditions.cores import pick_cores
+from edgecnn.conditions.cores import cpu_list, pick_cores
 from edgecnn.conditions.doubts import Doubt, doubts
 from edgecnn.conditions.files import HERE, Roots
 from edgecnn.conditions.watch import Busy, Conditions, Course, Watch
@@ -17,6 +17,7 @@ __all__ = [
     "Doubt",
     "Roots",
     "Watch",
+    "cpu_list",
     "doubts",
     "pick_cores",
 ]

@@ -17,6 +17,21 @@ def allowed_cpus() -> tuple[int, ...] | None:
     return None
 
 
+def cpu_list(cpus: Collection[int]) -> str:
+    """Write CPUs as the kernel does.
+
+    >>> cpu_list((0, 1, 2, 3, 8, 10, 11))
+    '0-3,8,10-11'
+    """
+    runs: list[list[int]] = []
+    for cpu in sorted(cpus):
+        if runs and cpu == runs[-1][-1] + 1:
+            runs[-1].append(cpu)
+        else:
+            runs.append([cpu])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
 def physical_cores(cpus: Collection[int], roots: Roots = HERE) -> tuple[tuple[int, ...], ...]:
     """Group CPUs by the physical core that they share as hyperthreads, in order.
 

@@ -18,6 +18,8 @@ from edgecnn.conditions.watch import Conditions
 _OTHERS_SHARE = 0.10
 # What runs beside us on CPUs that we do not need still shares caches, memory and turbo.
 _OTHERS_NOTE = 0.25
+# Many small processes have no culprit among them.
+_MOST_SHARE = 0.25
 # As for others' load; a hypervisor takes whole milliseconds, so that half as much shows.
 _STEAL_SHARE, _STEAL_NOTE = 0.05, 0.01
 # One throttled period in 50 is one call in thousands, and opening sessions may cause it.
@@ -104,7 +106,7 @@ def _others(found: Conditions, threads: int) -> Doubt | None:
     if not invalid and used < _OTHERS_NOTE:
         return None
     what = f"other processes kept {used:.2f} of {_cpus(cpus)} busy"
-    if found.busiest:
+    if found.busiest and found.busiest[0].cpus >= _MOST_SHARE * used:
         most = found.busiest[0]
         what += f", most of all {most.name} (process {most.pid}) with {most.cpus:.2f}"
     left = cpus - math.ceil(used)

@@ -27,11 +27,12 @@ MakeBundle = Callable[..., Bundle]
 
 
 def affinities() -> Iterator[set[int]]:
-    """Give what the processes that this one started may run on."""
+    """Give what the workers that this process started may run on."""
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(entry.read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid():
+            command = (entry.parent / "cmdline").read_text()
+            if parent == os.getpid() and "edgecnn.worker" in command:
                 yield os.sched_getaffinity(int(entry.parent.name))
         except (OSError, IndexError):
             continue

@@ -58,6 +58,8 @@ def test_others_are_named() -> None:
         "other processes kept 2.00 of 4 CPUs busy, most of all make (process 4711) with 1.90"
     )
     assert "`--threads 2`" in doubt.remedy
+    many = replace(IDLE, others_cpus=2.0, busiest=(Busy("make", 4711, 0.1),))
+    assert only(many, 4).what == "other processes kept 2.00 of 4 CPUs busy"
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_what_was_read_stands_there_in_words(session_bundle: Callable[[str], Bun
     )
     assert values["notes"] == (("Turbo is on.", "`echo 0` turns it off."),)
     rows = dict(values["table"].rows)  # type: ignore[attr-defined]
-    assert rows["CPUs allowed"] == "0, 1, 2, 3 on 2 physical cores"
+    assert rows["CPUs allowed"] == "0-3 on 2 physical cores"
     assert rows["load of others"] == "1.25 CPUs"
     assert rows["of these, process 4711"] == f"{HOSTILE}, 1.10 CPUs"
     assert rows["periods throttled"] == "30 of 120"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edgecnn.benchmark import BenchReport
-from edgecnn.conditions import Conditions, Course, Doubt
+from edgecnn.conditions import Conditions, Course, Doubt, cpu_list
 from edgecnn.reporting.contract import Section, Table
 from edgecnn.reporting.material import Material
 from edgecnn.reporting.words import percent, size, time
@@ -45,9 +45,9 @@ def _rows(found: Conditions, pinned: tuple[int, ...]) -> Iterator[tuple[str, str
     yield "looked at", f"{found.looks} times in {time(found.seconds)}, never while a call was timed"
     if found.cpus:
         cores = f" on {found.physical_cores} physical cores" if found.physical_cores else ""
-        yield "CPUs allowed", f"{_numbers(found.cpus)}{cores}"
+        yield "CPUs allowed", f"{cpu_list(found.cpus)}{cores}"
     if pinned:
-        yield "pinned to CPU", _numbers(pinned)
+        yield "pinned to CPU", cpu_list(pinned)
     if found.others_cpus is not None:
         yield "load of others", f"{found.others_cpus:.2f} CPUs"
     for busy in found.busiest:
@@ -85,7 +85,3 @@ def _course(course: Course, unit: str) -> str:
         return f"{course.first:,.0f} {unit}"
     ends = f"{course.first:,.0f} to {course.last:,.0f} {unit}"
     return f"{ends}, lowest {course.lowest:,.0f}, highest {course.highest:,.0f}"
-
-
-def _numbers(numbers: tuple[int, ...]) -> str:
-    return ", ".join(map(str, numbers))
