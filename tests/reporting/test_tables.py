@@ -112,6 +112,12 @@ def test_what_makes_no_table(
     assert said in done.err
 
 
+def test_a_folder_is_no_report(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a folder, not a report") as refused:
+        side_by_side([tmp_path])
+    assert f"{tmp_path}/reports/*-bench-*.json" in refused.value.remedy
+
+
 def test_letters_run_out() -> None:
     with pytest.raises(InputError, match="27 reports"):
         side_by_side(["x"] * 27)
