@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from edgecnn.reporting.charts import SERIES, SHAPES, SOFT
@@ -66,20 +67,13 @@ def dot_chart(
     unit, wide = time_unit(values), spans(values)
     low, high = _ends(dots, values, wide=wide)
     rows = [_row(dot, labels[dot.row], unit.factor, low) for dot in dots]
-    ends = [low * unit.factor, high * unit.factor]
-    axis = log_axis(*ends) if wide else alt.Axis(format="~r")
-    whole = f"{title} in {unit.name}{', logarithmic' if wide else ''}"
-
-    def across(field: str) -> Any:
-        scale = alt.Scale(type="log" if wide else "linear", domain=ends, nice=False)
-        return alt.X(f"{field}:Q", title=whole, scale=scale, axis=axis)
-
+    ends = (low * unit.factor, high * unit.factor)
+    across = partial(_across, f"{title} in {unit.name}", ends, wide=wide)
     base = chart(rows, height=alt.Step(_STEP)).encode(
         y=alt.Y("row:O", title=None, axis=rows_axis(labels, width)), description="text:N"
     )
-    colour, shape = _looks(
-        list(dict.fromkeys(dot.what for dot in dots)), width - label_room(labels, width)
-    )
+    kinds = list(dict.fromkeys(dot.what for dot in dots))
+    colour, shape = _looks(kinds, width - label_room(labels, width))
     rule = base.mark_rule(strokeWidth=2, clip=True).encode(
         x=across("low"), x2="high:Q", color=colour
     )
@@ -87,6 +81,15 @@ def dot_chart(
     lines = [{"time": limit * unit.factor}] if limit else []
     line = chart(lines).mark_rule(color=SOFT, strokeDash=[4, 3]).encode(x=across("time"))
     return line + rule + point
+
+
+def _across(title: str, ends: tuple[float, float], field: str, *, wide: bool) -> Any:
+    import altair as alt
+
+    scale = alt.Scale(type="log" if wide else "linear", domain=list(ends), nice=False)
+    axis = log_axis(*ends) if wide else alt.Axis(format="~r")
+    whole = f"{title}, logarithmic" if wide else title
+    return alt.X(f"{field}:Q", title=whole, scale=scale, axis=axis)
 
 
 def _looks(kinds: list[str], width: int) -> tuple[Any, Any]:

@@ -6,7 +6,7 @@ import re
 from datetime import datetime, timezone
 from typing import Any
 
-_UNIT = re.compile(r"(?<=\d) (?=(?:%|[µmn]?[sJW]|[kMG]?B|GB/s|GOP/s|dB|points?)(?![\w/]))")
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|[µmn]?[sJW]|[kMG]?B|GB/s|GOP/s|dB|MHz|°C|points?)(?![\w/]))")
 
 
 def percent(share: float, digits: int = 1) -> str:
