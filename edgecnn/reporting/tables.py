@@ -160,10 +160,8 @@ def _range(low: str, high: str) -> str:
 
 def _read(path: Path, key: str) -> tuple[Column, list[Row]]:
     if path.is_dir():
-        raise InputError(
-            f"{path} is a folder, not a report.",
-            f"Name its reports: {path}/reports/*-bench-*.json.",
-        )
+        reports = f"{path}/reports/*-bench-*.json"
+        raise InputError(f"{path} is a folder, not a report.", f"Name its reports: {reports}.")
     report = read_report(path)
     body = read_body(report, BenchReport, where=str(path))
     setup = body.setup
