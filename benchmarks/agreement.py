@@ -2,12 +2,15 @@
 
 Three kinds of fresh processes take turns there and back, two of each: edgecnn's worker, a loop of
 `onnxruntime.InferenceSession.run` with nothing of edgecnn in it, and a worker whose session is
-driven by LoadGen's SingleStream. All run the same file on the same images. The noise floor comes
+driven by LoadGen's SingleStream. All run the same file on the same images, and name the outputs
+that they want: `run(None, …)` looks them up anew in each call, for 0.4 µs. The noise floor comes
 from edgecnn's worker against edgecnn's worker.
 
 LoadGen calls into Python for each query. What that takes with nothing to do is measured in each
 process, and its figure is given as it is and with that taken off; beside it stands the call alone,
-timed inside the callback. Prints a table in Markdown; every turn goes to results/.
+timed inside the callback. That call is slower too, by 1 µs and more: what LoadGen does between two
+of them leaves colder caches behind, as does any program that works between calls. Prints a table in
+Markdown; every turn goes to results/.
 
     python benchmarks/agreement.py runs/lenet runs/resnet8
     python benchmarks/agreement.py runs/lenet --variant fp32 --replicates 3 --duration 10s
@@ -65,6 +68,7 @@ import numpy as np, onnxruntime
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = int(sys.argv[3])
 session = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+names = [output.name for output in session.get_outputs()]
 name = os.path.basename(sys.argv[2]).removesuffix(".npy")
 feeds = cycle([{name: batch} for batch in np.load(sys.argv[2])])
 for line in sys.stdin:
@@ -75,7 +79,7 @@ for line in sys.stdin:
         while time.perf_counter() < end:
             feed = next(feeds)
             start = time.perf_counter_ns()
-            session.run(None, feed)
+            session.run(names, feed)
             times.append(time.perf_counter_ns() - start)
     print(json.dumps(times), flush=True)
 """
