@@ -15,7 +15,8 @@ def to_seconds(context: click.Context, option: click.Parameter, text: str | None
     try:
         found = seconds(text)
     except InputError as error:
-        raise click.BadParameter(f"{error.problem} {error.remedy}", context, option) from None
+        text = f"'{text}' is no time. Write such as 250ms, 10s or 2min."
+        raise click.BadParameter(text, context, option) from error
     if not found > 0:
         raise click.BadParameter(f"'{text}' is no time above zero.", context, option)
     return found

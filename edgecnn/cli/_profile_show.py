@@ -40,6 +40,7 @@ def _print_setup(report: ProfileReport) -> None:
             ("inputs", setup.images),
         )
     )
+    say("")
 
 
 def _print_peaks(peaks: Peaks) -> None:

@@ -28,11 +28,6 @@ class Tell(Protocol):
         """Show what is done, the share (0 to 1; None if nobody knows) and the seconds left."""
 
 
-def drawable() -> bool:
-    """Say whether stderr is a terminal whose cursor can be moved."""
-    return sys.stderr.isatty() and not console(stderr=True).is_dumb_terminal
-
-
 @contextmanager
 def progress_bar(*, still: bool = False) -> Iterator[Tell]:
     """Give a function that takes what is being done and the share (0 to 1) that is behind.
@@ -41,7 +36,7 @@ def progress_bar(*, still: bool = False) -> Iterator[Tell]:
         still: Draw only when that function is called: a thread that draws ten times a second would
             disturb what is being measured.
     """
-    if not drawable():
+    if not sys.stderr.isatty():
         yield lambda what, share, left=None: None
         return
     from rich.live import Live

@@ -38,6 +38,7 @@ def _show(found: Environment) -> None:
     from edgecnn.cli._show import facts, table
 
     facts(_facts(found))
+    say("")
     if found.packages:
         table("Packages", ("", "installed", "comes with"), map(_package, found.packages))
     table("Runtimes", ("", "provider", "", "uses"), map(_place, found.places), left=2)

@@ -21,7 +21,7 @@ from edgecnn.cli._options import (
     runtime_option,
     threads_option,
 )
-from edgecnn.cli._progress import Tell, drawable, progress_bar
+from edgecnn.cli._progress import Tell, progress_bar
 
 if TYPE_CHECKING:
     from edgecnn.prediction import Found, Predictions, Stdin
@@ -107,7 +107,7 @@ def _counted(pictures: Iterator[Found], places: Sequence[str], progress: Tell) -
     """Say how many pictures have an answer, and of how many; of what stdin names nobody knows."""
     from edgecnn.prediction import find_pictures
 
-    known = drawable() and "-" not in places
+    known = sys.stderr.isatty() and "-" not in places
     total = sum(1 for _ in find_pictures(places)) if known else None
     for number, found in enumerate(pictures, 1):
         of = "" if total is None else f" of {total:,}"
