@@ -16,6 +16,7 @@ from edgecnn.benchmark.estimate import (
 )
 from edgecnn.benchmark.report import VariantLatency
 from edgecnn.benchmark.samples import Samples
+from edgecnn.benchmark.warmup import unsteady
 from edgecnn.conditions import Conditions, Doubt
 from edgecnn.conditions import doubts as doubts_of
 
@@ -132,10 +133,8 @@ def _unsettled(samples: Samples, floors: Sequence[float]) -> Iterator[Doubt]:
     if max(floors, default=0) > LARGEST_FLOOR:
         floor = f"the noise floor is {100 * max(floors):.0f} %, above {100 * LARGEST_FLOOR:.0f} %"
         yield Doubt(floor, _QUIET)
-    unsteady = {one.variant for one in samples.sessions if one.warmup.steady is False}
-    for name in sorted(unsteady):
-        what = f"{name} was not steady when measuring began"
-        yield Doubt(what, "Close what else is running, or give the runs: `--warmup 1000`.")
+    restless = {one.variant for one in samples.sessions if one.warmup.steady is False}
+    yield from map(unsteady, sorted(restless))
     if not all(leg.idle for block in samples.blocks for leg in block.legs):
         remedy = "Use `--threads 1`, whose process has no thread that could go on."
         yield Doubt("a worker kept using the CPU after its turn", remedy)

@@ -20,7 +20,7 @@ from edgecnn.benchmark.plan import Plan
 from edgecnn.benchmark.report import BenchReport, ColdStart, Setup, VariantLatency
 from edgecnn.benchmark.samples import Samples, SessionRecord
 from edgecnn.benchmark.scenarios.report import ScenarioReport
-from edgecnn.conditions import Conditions, Doubt
+from edgecnn.conditions import Conditions
 from edgecnn.spec import Precision
 from edgecnn.stats import Interval, percentile
 
@@ -143,7 +143,7 @@ def sum_up(
     found = contrasts(samples, [what.name for what in measured], pairs)
     floors = [noise_floor(one) for one in found if one.nulls]
     doubts = find_doubts(samples, found, rows, conditions, interrupted=interrupted)
-    doubts = [*(Doubt(what) for what in scenarios.doubts), *doubts]
+    doubts = [*scenarios.doubts, *doubts]
     reasons = tuple(doubt.what for doubt in doubts if doubt.invalid)
     return BenchReport(
         setup=setup,

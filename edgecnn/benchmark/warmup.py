@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from statistics import fmean, median, stdev
 
 from edgecnn.benchmark.samples import Warmup
+from edgecnn.conditions import Doubt
 from edgecnn.worker import Worker
 
 LONGEST_SECONDS = 2.0
@@ -51,6 +52,12 @@ def warm_up(worker: Worker, runs: int | None) -> tuple[Warmup, float]:
     # Calls of a second or so leave no time for more windows.
     steady = steady or (len(levels) < _FEWEST_WINDOWS and is_steady(levels))
     return Warmup(done, steady), math.exp(levels[-1]) / 1e9
+
+
+def unsteady(name: str, what: str = "measuring") -> Doubt:
+    """Doubt what was measured of a session that had not come to rest."""
+    remedy = "Close what else is running, or give the runs: `--warmup 1000`."
+    return Doubt(f"{name} was not steady when {what} began", remedy)
 
 
 def is_steady(levels: Sequence[float]) -> bool:

@@ -10,9 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgecnn.benchmark.engine import Batches, Place, Subject
+from edgecnn.benchmark.scenarios import Wanted, idle
+from edgecnn.benchmark.scenarios.report import sum_up
+from edgecnn.benchmark.scenarios.turns import Extent, Turns, take_turns
 from edgecnn.benchmark.warmup import LONGEST_SECONDS, is_steady, truncation, warm_up
-from edgecnn.bundle import Bundle
-from edgecnn.worker import Worker
+from edgecnn.spec import Variant
+from edgecnn.worker import Opened, Worker
 
 TROUBLED = str(Path(__file__).parents[1] / "runtimes" / "troubled")
 
@@ -87,13 +91,19 @@ def test_noise_alone_is_soon_taken_for_steady() -> None:
     assert max(waited) < 40
 
 
+NET = Variant("net", "fp32", "onnx", ("nowhere.onnx",))
+RESTLESS = {"delay": "0.001", "growth": "0.02"}
+
+
+def ones(opened: Opened) -> Batches:
+    return [{"pixels": np.ones((1, 8, 8, 3), np.uint8)}]
+
+
 @pytest.fixture
-def worker(make_bundle: Callable[..., Bundle]) -> Iterator[Worker]:
-    bundle = make_bundle(changes={"fp32": {"settings": {"delay": "0.001"}}})
-    with Worker() as opened:
-        opened.open(bundle.locate("fp32"), runtime=TROUBLED, threads=1)
-        opened.feed([{"pixels": np.zeros((1, 8, 8, 3), np.uint8)}])
-        yield opened
+def worker() -> Iterator[Worker]:
+    with Worker() as fresh:
+        fresh.feed(ones(fresh.open(NET, runtime=TROUBLED, threads=1, options={"delay": "0.001"})))
+        yield fresh
 
 
 def test_a_real_session_is_warmed_up_in_time(worker: Worker) -> None:
@@ -110,3 +120,17 @@ def test_a_given_number_of_runs_is_not_judged(worker: Worker) -> None:
     assert (warmup.runs, warmup.steady) == (3, None)
     assert about > 0.001
     assert warm_up(worker, 0)[0].runs == 0
+
+
+def test_what_is_slower_each_time_is_doubted_in_scenarios_too() -> None:
+    turns, place = Turns(), Place(TROUBLED, threads=1, options=RESTLESS)
+    subject, pause = (
+        Subject("net", NET, ones, place),
+        idle.scenario(["net"], 0.001, Extent(0.01, 1)),
+    )
+    take_turns(turns, [subject], [pause], progress=lambda text, share: None, replicates=1)
+    assert turns.unsteady == {"net"}
+    found = sum_up(turns, Wanted(idle=(0.001,)), 1, pictures=None, meter=None)
+    [doubt] = found.doubts
+    assert doubt.what == "net was not steady when a scenario began"
+    assert "`--warmup 1000`" in doubt.remedy

@@ -16,6 +16,8 @@ from edgecnn.benchmark.scenarios.loadgen import LoadGenResult
 from edgecnn.benchmark.scenarios.meters import Meter
 from edgecnn.benchmark.scenarios.turns import Turns
 from edgecnn.benchmark.scenarios.wanted import Wanted
+from edgecnn.benchmark.warmup import unsteady
+from edgecnn.conditions import Doubt
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class ScenarioReport:
         energy: Energy for a call, of each variant.
         not_measured: What could not be measured, and why.
         loadgen: What MLPerf's LoadGen says, of each variant in each of its scenarios.
+        unsteady: Names of variants whose times had not come to rest when a scenario began.
     """
 
     wanted: Wanted = field(default_factory=Wanted)
@@ -58,12 +61,14 @@ class ScenarioReport:
     energy: tuple[Energy, ...] = ()
     not_measured: tuple[NotMeasured, ...] = ()
     loadgen: tuple[LoadGenResult, ...] = ()
+    unsteady: tuple[str, ...] = ()
 
     @property
-    def doubts(self) -> list[str]:
+    def doubts(self) -> list[Doubt]:
         """Say what of it may not be believed."""
         wrong = {row.variant for row in self.concurrency if not row.agrees}
-        return [f"{name} answers otherwise while others call it" for name in sorted(wrong)]
+        odd = [Doubt(f"{name} answers otherwise while others call it") for name in sorted(wrong)]
+        return odd + [unsteady(name, "a scenario") for name in self.unsteady]
 
 
 def sum_up(
@@ -109,6 +114,7 @@ def sum_up(
             loadgen.result(name, settings, own, batch_size)
             for (name, settings), own in kinds.get("loadgen", {}).items()
         ),
+        unsteady=tuple(sorted(turns.unsteady)),
     )
 
 

@@ -85,6 +85,7 @@ class Turns:
         refused: Why optional lanes could not be opened, by name.
         opened: What was opened, by lane.
         replicates: How many were finished.
+        unsteady: Lanes whose times had not come to rest when the turns began.
     """
 
     found: dict[tuple[Any, ...], list[Any]] = field(default_factory=dict)
@@ -92,6 +93,7 @@ class Turns:
     refused: dict[str, EdgeCNNError] = field(default_factory=dict)
     opened: dict[str, Opened] = field(default_factory=dict)
     replicates: int = 0
+    unsteady: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def _open_all(
         with _recording_crash(turns, subject.name):
             limit, cores = subject.memory_limit, subject.place.cores
             worker = stack.enter_context(Worker(memory_limit=limit, cores=cores))
-            turns.opened[subject.name] = _open(worker, subject, warmup_runs)
+            turns.opened[subject.name] = _open(turns, worker, subject, warmup_runs)
             lanes[subject.name] = worker
 
     for subject in subjects:
@@ -181,7 +183,7 @@ def _open_all(
     return lanes
 
 
-def _open(worker: Worker, subject: Subject, warmup_runs: int | None) -> Opened:
+def _open(turns: Turns, worker: Worker, subject: Subject, warmup_runs: int | None) -> Opened:
     place = subject.place
     opened = worker.open(
         subject.variant,
@@ -192,7 +194,9 @@ def _open(worker: Worker, subject: Subject, warmup_runs: int | None) -> Opened:
     )
     worker.feed(subject.batches(opened))
     worker.run(1)
-    warm_up(worker, warmup_runs)
+    warmup, _ = warm_up(worker, warmup_runs)
+    if warmup.steady is False:
+        turns.unsteady.add(subject.name)
     return opened
 
 

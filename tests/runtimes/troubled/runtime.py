@@ -5,6 +5,7 @@ Options:
     when: `open` or `run` (default).
     after: Runs that go well before it happens; 0 by default.
     delay: Seconds that each run takes; 0 by default.
+    growth: By how much longer each run takes than the one before, as a share; 0 by default.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class TroubledSession:
         self._runs = 0
 
     def run(self, inputs: Any) -> dict[str, Any]:
-        time.sleep(float(self._options.get("delay", "0")))
+        growth = (1 + float(self._options.get("growth", "0"))) ** self._runs
+        time.sleep(growth * float(self._options.get("delay", "0")))
         if self._runs >= int(self._options.get("after", "0")):
             _happen(self._options.get("what", "nothing"))
         self._runs += 1
