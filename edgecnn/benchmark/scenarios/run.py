@@ -154,9 +154,8 @@ class ScenarioRun:
             )
         if self._meter:
             found.append(energy.scenario(names, self._meter, extent))
-        known = {name: steady[name] for name in names if name in steady}
         deadline = wanted.deadline_seconds
-        found += [loadgen.scenario(test, known, deadline, extent) for test in wanted.loadgen]
+        found += [loadgen.scenario(test, steady, deadline, extent) for test in wanted.loadgen]
         return found
 
     def _extras(self) -> list[Extra]:
