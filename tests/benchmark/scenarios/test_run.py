@@ -227,7 +227,7 @@ def test_the_options_are_read() -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--idle", "soon"], "'soon' is no number"),
+        (["--idle", "soon"], "'soon' is no time"),
         (["--idle", ","], "it names nothing"),
         (["--arrival", "camera:30"], "periodic:30 or poisson:50"),
         (["--concurrency", "two"], "no list of numbers"),
