@@ -56,6 +56,8 @@ def beside_bundle(
     files = {Path(file).name for variant in located for file in variant.files}
     measured = {name: old.files[name].sha256 for name in sorted(files)}
     pairs = [(subject, subject.name) for subject in rival.subjects]
+    if images is not own:
+        job = replace(job, images=f"{job.images}; for the baseline {rival.images}")
     return _joined(job, pairs, str(old.folder), measured)
 
 

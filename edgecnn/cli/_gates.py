@@ -68,8 +68,14 @@ def refuse_unwritable(*paths: Path | None) -> None:
         InputError: One of them cannot.
     """
     from edgecnn.disk import prove_writable
+    from edgecnn.errors import InputError
 
     for path in paths:
+        if path == Path():
+            raise InputError(
+                "--markdown or --output names no file.",
+                "Name one; GitHub sets $GITHUB_STEP_SUMMARY in its own jobs only.",
+            )
         if path is not None and _is_summary(path):
             _append(path, "")
         elif path is not None:
@@ -98,7 +104,8 @@ def _append(path: Path, text: str) -> None:
 
 
 def _is_summary(path: Path) -> bool:
-    return str(path) == os.environ.get("GITHUB_STEP_SUMMARY")
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    return bool(summary) and os.path.realpath(path) == os.path.realpath(str(summary))
 
 
 _inconclusive_option = click.option(

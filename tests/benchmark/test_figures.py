@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 import edgecnn
+from edgecnn.benchmark.choice import make_job
+from edgecnn.benchmark.engine import Place
 from edgecnn.benchmark.estimate import contrast, ratio_interval
 from edgecnn.benchmark.figures import figures, judge
 from edgecnn.benchmark.plan import make_plan
 from edgecnn.benchmark.report import Baseline, BaselinePair, BenchReport, Setup
 from edgecnn.benchmark.samples import Block, Leg, Samples, SessionRecord, Warmup
 from edgecnn.benchmark.summing import Measured, sum_up
+from edgecnn.bundle import GOLDEN
 from edgecnn.errors import InputError
 from edgecnn.gating import METRICS, Figure, parse_gates
+from edgecnn.plain import Request
 from edgecnn.stats import Interval
 
 if TYPE_CHECKING:
@@ -175,6 +179,19 @@ def test_a_change_is_not_known_where_the_baseline_failed() -> None:
     ]
     gone = replace(report, variants=tuple(rows), samples=replace(report.samples, blocks=()))
     assert figure(gone, "latency.p90", relative=True).doubt == "the baseline failed"
+
+
+def test_a_baseline_of_another_size_gets_its_own_images(make_bundle: MakeBundle) -> None:
+    old, new = make_bundle("old"), make_bundle("new")
+    contract = replace(old.manifest.contract, height=4, width=4)
+    files = {name: file for name, file in old.files.items() if name != GOLDEN}
+    other = replace(old, manifest=replace(old.manifest, contract=contract, files=files))
+    place, request = Place("ort", "cpu", 1, None), Request(None, {})
+    alike = make_job(new, (), old, request, None, place, make_plan(1))
+    assert alike.images == "8 golden images, in turn in 8 batches of 1"
+    job = make_job(new, (), other, request, None, place, make_plan(1))
+    own = "8 random images, for the bundle has no golden ones, in turn in 8 batches of 1"
+    assert job.images == f"{alike.images}; for the baseline {own}"
 
 
 def test_files_against_another(make_bundle: MakeBundle) -> None:

@@ -135,4 +135,8 @@ def test_github_collects_the_summaries_of_a_step(
     folder = make_bundle().folder
     for _ in range(2):
         assert type_command("eval", folder, "--markdown", summary).code == 0
-    assert summary.read_text().count("### edgecnn eval\n") == 2
+    monkeypatch.chdir(tmp_path)
+    assert type_command("eval", folder, "--markdown", "step.md").code == 0
+    assert summary.read_text().count("### edgecnn eval\n") == 3
+    nowhere = type_command("eval", folder, "--markdown", "")
+    assert (nowhere.code, "names no file" in nowhere.err) == (2, True)
