@@ -32,6 +32,7 @@ MINE = (
     "confusion",
     "end_to_end",
     "energy",
+    "golden",
     "idle",
     "latency",
     "layers",
@@ -244,16 +245,28 @@ def test_pictures_are_described_and_shown(browser: Chrome, crowded: dict[str, Pa
         assert width == 8
 
 
-def test_names_that_could_be_code_stay_text(session_bundle: Callable[[str], Bundle]) -> None:
+def test_names_that_could_be_code_stay_text(
+    browser: Chrome, session_bundle: Callable[[str], Bundle]
+) -> None:
     bundle = session_bundle("hostile")
-    names = ["<script>alert(1)</script>", "'\"&amp;", "`code`", "a\\nb"]
+    names = [
+        "<script>alert(1)</script>",
+        "<img src=x onerror=alert(1)>",
+        "'\"&amp;",
+        "`code`",
+        "a\\nb",
+        "{{ 1 + 1 }}",
+    ]
     material = fill(bundle, (names, names[:2], names))
     for name in MINE:
         section = build(name, material)
         for figure in figures(dict(section.values)) if section else ():
             ElementTree.fromstring(svg(figure.chart(WIDE), figure.name, WIDE, figure.alternative))
-    text = Path(report(bundle).path).read_text()
-    assert "<script" not in text
+    show(browser, Path(report(bundle).path))
+    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
+    assert ask(browser, "return document.querySelectorAll('script, img[onerror]').length") == 0
+    text = ask(browser, "return document.body.textContent")
+    assert [name for name in names if name not in text] == []
 
 
 def values_of(figure: Figure, width: int = WIDE) -> list[dict[str, Any]]:

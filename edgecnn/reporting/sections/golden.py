@@ -61,9 +61,9 @@ def _shot(image: WorstImage, one: Comparison, bundle: Bundle, vectors: Golden | 
         f"{image.output:.4g}, expected {image.expected_output:.4g}",
     ]
     if image.answer == image.expected_answer != "":
-        lines.append(f"the answer is {image.answer}, as expected")
+        lines.append(f"says {image.answer}, as the reference does")
     elif image.answer:
-        lines.append(f"says {image.answer}, expected {image.expected_answer}")
+        lines.append(f"says {image.answer}, the reference {image.expected_answer}")
     if vectors is None or image.index >= len(vectors.images):
         return Shot(image.index, "", "", tuple(lines), "")
     pixels: Any = vectors.images[image.index]
