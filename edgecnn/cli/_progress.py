@@ -66,7 +66,7 @@ def _tell(
 
 @dataclass
 class _Activity:
-    what: str = ""
+    what: str = "Starting"
     share: float | None = None
     left: float | None = None
     began: float = field(default_factory=time.monotonic)

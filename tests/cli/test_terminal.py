@@ -186,6 +186,29 @@ def test_a_bar_leaves_a_document_alone(name: str, folder: Path, tmp_path: Path) 
     assert "\x1b[?25l" in shown.raw, "no bar was shown"
 
 
+def test_a_table_is_piped_past_the_bar(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.txt"
+    shown = type_in_terminal("predict", "pictures", folder=folder, stdout=out)
+    lines = out.read_text("utf-8").splitlines()
+    assert sum(line.startswith("pictures/") for line in lines) == 40
+    assert "pictures/" not in shown.text
+    assert "of 40 pictures" in plain(shown.raw)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (("parity", "--runtime", "ort,reference"), r"Running int8 on reference\s+.*75 %"),
+        (("report",), r"Drawing: [A-Z]"),
+    ],
+)
+def test_a_bar_says_what_is_done(line: tuple[str, ...], told: str, folder: Path) -> None:
+    shown = type_in_terminal(*line, folder=folder)
+    assert shown.code == 0
+    assert re.search(told, plain(shown.raw))
+    assert not re.search(told, shown.text)
+
+
 @pytest.mark.parametrize("name", ["verify", "parity", "eval", "predict", "bench"])
 def test_it_is_quiet_when_piped(name: str, folder: Path) -> None:
     done = piped(*LINES[name], folder=folder)
