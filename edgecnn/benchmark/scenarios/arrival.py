@@ -104,6 +104,11 @@ class ArrivalLatency:
     turns: tuple[ArrivalTurn, ...]
 
 
+def least_seconds(arrival: Arrival) -> float:
+    """Say how long the fewest arrivals take in one replicate, waited for in both ways."""
+    return len(WAITING) * _FEWEST_ARRIVALS / arrival.rate
+
+
 def scenario(names: Sequence[str], arrival: Arrival, extent: Extent) -> Scenario:
     """Time answers to inputs that arrive.
 

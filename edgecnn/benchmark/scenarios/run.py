@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,11 +121,11 @@ class ScenarioRun:
         Raises:
             EdgeCNNError: A variant cannot be opened; a crash or a hang is only recorded.
         """
-        extent, pauses = self._fit(seconds, deadline - time.perf_counter())
+        extent, fitting = self._fit(seconds, deadline - time.perf_counter())
         with ExitStack() as stack:
             if self._wanted.end_to_end and self._pictures is None:
                 self._pictures = self._encoded(Path(stack.enter_context(TemporaryDirectory())))
-            scenarios = self._scenarios(extent, pauses, steady or {})
+            scenarios = self._scenarios(extent, fitting, steady or {})
             if not scenarios:
                 return
             take_turns(
@@ -140,11 +140,11 @@ class ScenarioRun:
             )
 
     def _scenarios(
-        self, extent: Extent, pauses: Sequence[float], steady: Mapping[str, float]
+        self, extent: Extent, wanted: Wanted, steady: Mapping[str, float]
     ) -> list[Scenario]:
-        wanted, material = self._wanted, self._material
+        material = self._material
         names = [subject.name for subject in material.subjects]
-        found = [idle.scenario(names, pause, extent) for pause in pauses]
+        found = [idle.scenario(names, pause, extent) for pause in wanted.idle]
         found += [arrival.scenario(names, each, extent) for each in wanted.arrivals]
         if wanted.callers:
             found.append(concurrency.scenario(material.subjects, wanted.callers, extent))
@@ -161,28 +161,32 @@ class ScenarioRun:
     def _extras(self) -> list[Extra]:
         return concurrency.extras(self._material.subjects) if self._wanted.callers else []
 
-    def _fit(self, seconds: float, left: float) -> tuple[Extent, list[float]]:
+    def _fit(self, seconds: float, left: float) -> tuple[Extent, Wanted]:
         """Shorten what does not fit into the time that is left, and leave out what cannot."""
-        pauses = list(self._wanted.idle)
+        wanted = self._wanted
         if left == math.inf:
-            return Extent(seconds, _REPLICATES), pauses
+            return Extent(seconds, _REPLICATES), wanted
         lanes = len(self._material.subjects)
         opening = lanes * _OPENING_SECONDS
         replicates = int(left / 2 / opening) if opening else _REPLICATES
         replicates = min(_REPLICATES, max(_FEWEST_REPLICATES, replicates))
-        spare = left - replicates * opening
-        for pause in sorted(pauses, reverse=True):
-            if replicates * pause > spare / self._wanted.count:
-                pauses.remove(pause)
-                self._leave_out(pause)
-        each = spare / max(1, self._wanted.count) / max(1, lanes)
-        return Extent(min(seconds, max(_LEAST_SECONDS, each)), replicates), pauses
-
-    def _leave_out(self, pause: float) -> None:
-        text = time_text(pause)
-        self._not_measured.append(
-            NotMeasured(f"after {text} idle", "it does not fit into --budget", "Raise --budget.")
+        share = (left - replicates * opening) / max(1, wanted.count)
+        each = min(seconds, max(_LEAST_SECONDS, share / max(1, lanes)))
+        pauses = {pause: f"after {time_text(pause)} idle" for pause in wanted.idle}
+        long = [pause for pause in pauses if replicates * pause > share]
+        slow = [one for one in wanted.arrivals if replicates * arrival.least_seconds(one) > each]
+        self._leave_out(pauses[pause] for pause in long)
+        self._leave_out(f"inputs arriving {one}" for one in slow)
+        fitting = replace(
+            wanted,
+            idle=tuple(pause for pause in wanted.idle if pause not in long),
+            arrivals=tuple(one for one in wanted.arrivals if one not in slow),
         )
+        return Extent(each, replicates), fitting
+
+    def _leave_out(self, what: Iterable[str]) -> None:
+        why, remedy = "it does not fit into --budget", "Raise --budget."
+        self._not_measured.extend(NotMeasured(text, why, remedy) for text in what)
 
     def _find_meter(self, meter: Meter | NoMeter | None) -> Meter | None:
         found = find_meter() if meter is None else meter

@@ -155,13 +155,16 @@ def test_energy_is_read_in_the_worker(tmp_path: Path) -> None:
 
 
 def test_a_budget_shortens_all_and_leaves_out_what_does_not_fit() -> None:
-    run = ScenarioRun(Wanted(idle=(60.0, 0.001)), material(troubled()))
+    slow, quick = Arrival("periodic", 0.1), Arrival("periodic", 1000)
+    run = ScenarioRun(Wanted(idle=(60.0, 0.001), arrivals=(slow, quick)), material(troubled()))
     began = time.perf_counter()
     run.go(60.0, quiet, began + 6)
     assert time.perf_counter() - began < 30
     assert {row.pause_seconds for row in run.report.idle} == {0.001}
-    (missing,) = run.report.not_measured
-    assert (missing.what, missing.remedy) == ("after 1min idle", "Raise --budget.")
+    assert {row.arrival for row in run.report.arrivals} == {"periodic:1000"}
+    missing = [(one.what, one.remedy) for one in run.report.not_measured]
+    left_out = ("after 1min idle", "inputs arriving periodic:0.1")
+    assert missing == [(what, "Raise --budget.") for what in left_out]
 
 
 def test_interrupted_it_keeps_what_it_has(bundle: Bundle) -> None:
