@@ -96,7 +96,9 @@ def compare(report: Report, before: BenchReport, now: BenchReport) -> BenchRepor
     doubts += [f"{name} has no figure in one of the two." for name in sorted(missing)]
     elsewhere = another_machine(report.machine, machine)
     outcome, reasons = judge(found, doubts, elsewhere=elsewhere)
-    versions = (before.setup.versions, now.setup.versions)
+    different = differences(report.machine, machine, (before.setup.versions, now.setup.versions))
+    if before.scenarios.wanted.count:
+        different = (*different, "scenarios: measured before, not measured now")
     if elsewhere or doubts:  # then a variant has no verdict of its own either
         found = tuple(replace(one, outcome="inconclusive") for one in found)
     result = Replay(
@@ -105,7 +107,7 @@ def compare(report: Report, before: BenchReport, now: BenchReport) -> BenchRepor
         machine=report.machine,
         outcome=outcome,
         reasons=reasons,
-        differences=differences(report.machine, machine, versions),
+        differences=different,
         variants=found,
     )
     return replace(now, replay=result)

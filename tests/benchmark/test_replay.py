@@ -13,6 +13,8 @@ import pytest
 from edgecnn.benchmark import BenchReport, bench, replay
 from edgecnn.benchmark.replay import compare
 from edgecnn.benchmark.replayed import another_machine, differences, hold, judge
+from edgecnn.benchmark.scenarios import Wanted
+from edgecnn.benchmark.scenarios.report import ScenarioReport
 from edgecnn.cli._bench_replay import replay_code
 from edgecnn.errors import InputError
 from edgecnn.machine import this_machine
@@ -93,6 +95,15 @@ def test_two_runs_are_compared() -> None:
     assert _outcome(noisy, before) == ("inconclusive", 5)
     gone = replace(before, samples=replace(before.samples, blocks=()))
     assert _outcome(before, gone) == ("inconclusive", 5)
+
+
+def test_scenarios_that_are_not_measured_again_are_told() -> None:
+    plain = made_up()
+    before = replace(plain, scenarios=ScenarioReport(wanted=Wanted(idle=(1.0,))))
+    for earlier, told in ((plain, ()), (before, ("scenarios: measured before, not measured now",))):
+        found = compare(wrapped(earlier), earlier, plain)
+        assert found.replay is not None
+        assert found.replay.differences == told
 
 
 def _outcome(before: BenchReport, now: BenchReport) -> tuple[str, int]:
