@@ -125,7 +125,10 @@ def time_text(value: float) -> str:
 
 
 def _positive(text: str, kind: Kind) -> float:
-    quantity = parse(text)
+    try:
+        quantity = parse(text)
+    except InputError as error:  # of all kinds of units, these are meant
+        raise InputError(error.problem, f"Write such as {EXAMPLES[kind]}.") from None
     what = {"time": "time", "size": "size"}[kind]
     if quantity.kind not in (kind, "number"):
         raise InputError(f"'{text}' is no {what}.", f"Write such as {EXAMPLES[kind]}.")
