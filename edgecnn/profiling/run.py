@@ -103,7 +103,7 @@ def profile(
         opened, given, times = _measure(subject, place, timing, duration, tell)
         measured.append((subject, given, times))
     assert opened is not None, "a job has a subject"
-    say("the machine's peaks", 0.9)
+    say("Measuring the machine's peaks", 0.9)
     peaks = find_peaks(
         runtime, opened.provider, opened.threads, opened.versions, options or {}, anew=measure_peaks
     )
@@ -250,7 +250,7 @@ def _path(inputs: Path | str | None) -> Path | None:
 
 
 def _part(say: Progress, start: float, length: float) -> Callable[[float], None]:
-    return lambda share: say("operators", start + share * length)
+    return lambda share: say("Timing operators", start + share * length)
 
 
 def _silent(text: str, share: float) -> None:
