@@ -53,7 +53,7 @@ def bench_summary(report: Report, body: BenchReport) -> str:
     if body.replay:
         parts = [*_again(body.replay), *parts]
         return _page(report, f"bench --replay: {body.replay.outcome}", body.gates, parts)
-    return _page(report, "bench", body.gates, parts)
+    return _page(report, "bench", body.gates, parts, valid=body.valid)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
@@ -75,8 +75,18 @@ def escape(text: str) -> str:
     return marked.replace("@", "@<!-- -->")  # or GitHub would write to whoever is called so
 
 
-def _page(report: Report, command: str, gates: Sequence[GateResult], parts: Sequence[str]) -> str:
-    verdict = f": {_WORDS[together(gates).outcome]}" if gates else ""
+def _page(
+    report: Report,
+    command: str,
+    gates: Sequence[GateResult],
+    parts: Sequence[str],
+    *,
+    valid: bool = True,
+) -> str:
+    outcome = together(gates).outcome
+    # What is exact passes in any run; the run has not, and its exit code says so too.
+    word = _WORDS[outcome] if valid or outcome != "pass" else "not valid"
+    verdict = f": {word}" if gates else ""
     sections = [f"### edgecnn {command}{verdict}"]
     if gates:
         sections.append(_gates(gates))

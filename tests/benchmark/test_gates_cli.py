@@ -101,10 +101,12 @@ def judged(ends: tuple[float, float], *, valid: bool) -> BenchReport:
 
 def test_a_size_in_a_run_that_is_not_valid() -> None:
     figure = Figure("size", "fp32", Interval(1, 1, 1))
-    for gate, code in (("size > 5B", 5), ("size >= 1B", 1)):
+    for gate, code, word in (("size > 5B", 5, "not valid"), ("size >= 1B", 1, "FAILED")):
         gates = check([parse_gate(gate, "bench")], [figure])
         report = replace(made_up(), valid=False, reasons=("noise",), gates=gates)
         assert bench_code(report, "pass") == code
+        summary = bench_summary(wrapped(report), report)
+        assert summary.startswith(f"### edgecnn bench: {word}\n")
 
 
 def test_interruptions_and_crashes_go_first() -> None:
