@@ -29,6 +29,7 @@ AMOUNTS = tuple(f"var(--amount-{number})" for number in range(1, 8))
 ON_FEW, ON_MANY = "var(--on-few)", "var(--on-many)"
 
 _SVG = "http://www.w3.org/2000/svg"
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
@@ -44,7 +45,7 @@ def svg(chart: Any, name: str, width: int, alternative: str) -> str:
     import altair
     import vl_convert
 
-    spec = _fitted(chart.to_dict(), width)
+    spec = _drawable(_fitted(chart.to_dict(), width))
     version = altair.SCHEMA_VERSION.lstrip("v").rpartition(".")[0]
     drawn = vl_convert.vegalite_to_svg(spec, vl_version=version)
     return _for_the_page(drawn, name, alternative)
@@ -55,6 +56,15 @@ def _fitted(spec: dict[str, Any], width: int) -> dict[str, Any]:
     if "width" not in spec and not {"hconcat", "vconcat", "concat", "facet"} & spec.keys():
         spec |= {"width": width, "autosize": {"type": "fit", "contains": "padding"}}
     return spec
+
+
+def _drawable(value: Any) -> Any:
+    # XML has no control characters, and the drawer ends the whole process over one in a class name.
+    if isinstance(value, str):
+        return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, dict):
+        return {_drawable(key): _drawable(each) for key, each in value.items()}
+    return [_drawable(each) for each in value] if isinstance(value, list) else value
 
 
 def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
