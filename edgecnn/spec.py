@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -120,6 +121,16 @@ class InputContract:
         if not all(map(math.isfinite, self.mean)):
             raise InputError("mean has a value that is no number.", "Give the true mean.")
         self._check_resize()
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        # Printed, they could move a terminal's cursor or rewrite what stands on it.
+        bad = [name for name in self.labels if any(unicodedata.category(c) == "Cc" for c in name)]
+        if bad:
+            raise InputError(
+                f"The class name {bad[0]!r} holds a control character.",
+                "Name the class's folder, or its line in the labels, without it.",
+            )
 
     def _check_resize(self) -> None:
         rule = re.fullmatch(r"stretch|letterbox|crop ([1-9]\d*)", self.resize)

@@ -36,6 +36,7 @@ def test_a_contract_knows_its_pixels() -> None:
         ({"resize": "crop"}, "'crop' is no resize rule"),
         ({"resize": "crop 0"}, "'crop 0' is no resize rule"),
         ({"resize": "crop 31"}, "leaves pictures smaller than 32x32"),
+        ({"labels": ("cat", "\x1b[2Jdog")}, "control character"),
     ],
 )
 def test_impossible_contracts_are_refused(changes: dict[str, Any], problem: str) -> None:

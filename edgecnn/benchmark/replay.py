@@ -21,6 +21,7 @@ from edgecnn.machine import this_machine
 from edgecnn.plain import NO_INPUTS, RANDOM, Request
 from edgecnn.reports import Report, read_body, read_report
 from edgecnn.runtime import Options, check_available
+from edgecnn.shelves import runtime_names
 
 
 def replay(
@@ -60,8 +61,9 @@ def replay(
     report = read_report(path)
     before = read_body(report, BenchReport, where=str(path))
     setup = before.setup
-    target = check_available(runtime or setup.runtime, setup.provider)
-    place = Place(runtime or setup.runtime, target.provider, setup.threads, options)
+    chosen = runtime or _known_runtime(setup.runtime, path)
+    target = check_available(chosen, setup.provider)
+    place = Place(chosen, target.provider, setup.threads, options)
     if setup.cores:
         place = pinned(place, Wanted())
     measured = model or own_bundle(path)
@@ -155,6 +157,17 @@ def _known_baseline(before: BenchReport, path: Path) -> str | None:
             "Name where it is now with --baseline.",
         )
     return model
+
+
+def _known_runtime(name: str, path: Path) -> str:
+    # A path would be code that runs because a file from elsewhere says so.
+    if name not in runtime_names():
+        raise InputError(
+            f"{path} measured with the runtime '{name}', which is none of "
+            f"{', '.join(runtime_names())}.",
+            "Name the folder that holds its runtime.py with `--runtime`, if you trust it.",
+        )
+    return name
 
 
 def _is_bundle(model: Bundle | Path | str | Sequence[Path | str]) -> bool:

@@ -189,3 +189,16 @@ def test_other_files_are_not_measured_again(make_bundle: MakeBundle, tmp_path: P
     path.write_bytes(to_json(make_report("eval", {}, {})))
     with pytest.raises(InputError, match="a report of `eval`"):
         replay(path, bundle)
+
+
+def test_a_report_does_not_say_which_code_to_run(make_bundle: MakeBundle, tmp_path: Path) -> None:
+    bundle = make_bundle(variants=("fp32",))
+    kept: list[Report] = []
+    bench(bundle, threads=1, iterations=5, warmup=1, keep=kept.append)
+    (tmp_path / "runtime.py").write_text("raise SystemExit('was run')\n")
+    data = json.loads(to_json(kept[-1]))
+    data["body"]["setup"]["runtime"] = str(tmp_path)
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(InputError, match=r"which is none of .*ort"):
+        replay(path, bundle)
