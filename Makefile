@@ -4,7 +4,7 @@
 #   make demo       train, export, quantize, check and measure two nets; ends with one table
 #   make test       every test; PYTEST="-k bundle" hands words to pytest
 #   make check      style, types and floors
-#   make bench      what measures the figures that need no training
+#   make bench      what measures the figures that need no training; 10 minutes, nothing else running
 #   make schemas    the JSON Schema of every document, from its dataclass
 #   make test-gpu   the tests that need a CUDA device, in .venv-gpu
 #   make clean      remove what make made
@@ -49,6 +49,8 @@ check-floors: $(TOOLS)
 
 bench: $(INSTALLED)
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/profile_sums.py
+	$(BIN)/python benchmarks/aa.py --false 20 --found 10
 
 schemas: $(TOOLS)
 	$(BIN)/python -m edgecnn.schemas
