@@ -5,8 +5,8 @@ a false one. The same model is then compared with a copy that a runtime slows do
 each comparison that names it slower is a find. Nothing is left out; every comparison is kept in
 results/ with its ratio, interval, noise floor and time taken.
 
-    python benchmarks/aa.py --false 200 --found 100 --slower 5 --budget 8s
-    python benchmarks/aa.py --false 0 --found 30 --slower 2 --budget 8s --budget 16s --budget 32s
+    python benchmarks/aa.py --pin --false 200 --found 100 --slower 5 --budget 8s
+    python benchmarks/aa.py --pin --false 0 --found 30 --slower 2 --budget 8s --budget 16s
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import json
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from statistics import median
@@ -27,6 +27,7 @@ from nets import lenet, resnet8
 from edgecnn.benchmark.engine import Place, Run, Subject
 from edgecnn.benchmark.estimate import compare, contrast
 from edgecnn.benchmark.plan import make_plan
+from edgecnn.conditions import pick_cores
 from edgecnn.reports import make_report
 from edgecnn.runtime import Variant, plain_file
 from edgecnn.stats import wilson
@@ -42,6 +43,7 @@ class Row:
 
     Attributes:
         net: The model.
+        pinned: All processes shared one CPU.
         slower: By how much the copy was slowed down, as a share.
         budget_seconds: What the comparison was allowed to take.
         seconds: What it took.
@@ -53,6 +55,7 @@ class Row:
     """
 
     net: str
+    pinned: bool
     slower: float
     budget_seconds: float
     seconds: float
@@ -81,6 +84,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--found", type=int, default=100, help="comparisons with something to see")
     parser.add_argument("--slower", type=float, default=5.0, help="how much slower, in per cent")
     parser.add_argument("--budget", type=seconds, action="append", help="for each comparison")
+    parser.add_argument("--pin", action="store_true", help="as `edgecnn bench --pin`")
     parser.add_argument("--output", type=Path)
     options = parser.parse_args()
     options.budget = options.budget or [8.0]
@@ -102,15 +106,15 @@ def measure(files: dict[str, Variant], options: argparse.Namespace) -> Iterator[
         kinds = [0.0] * options.false + [options.slower / 100] * options.found
         for number, slower in enumerate(np.random.default_rng(0).permutation(kinds).tolist()):
             net = nets[number % len(nets)]
-            yield comparison(files[net], net, slower, budget)
+            yield comparison(files[net], net, slower, budget, pin=options.pin)
 
 
-def comparison(variant: Variant, net: str, slower: float, budget: float) -> Row:
+def comparison(variant: Variant, net: str, slower: float, budget: float, *, pin: bool) -> Row:
     began = time.perf_counter()
     image = np.random.default_rng(0).normal(size=(1, 3, 32, 32)).astype(np.float32)
     feed = [{"input": image}]
-    place = Place(runtime=SLOWED, threads=1)
-    slowed = Place(runtime=SLOWED, threads=1, options={"slower": f"{slower}"})
+    place = Place(runtime=SLOWED, threads=1, cores=pick_cores(1) if pin else None)
+    slowed = replace(place, options={"slower": f"{slower}"})
     subjects = [
         Subject("a", variant, lambda opened: feed, place),
         Subject("b", variant, lambda opened: feed, slowed),
@@ -121,6 +125,7 @@ def comparison(variant: Variant, net: str, slower: float, budget: float) -> Row:
     found = compare("a", "b", (a, b), contrast(run.samples, "a", "b"))
     return Row(
         net=net,
+        pinned=pin,
         slower=slower,
         budget_seconds=budget,
         seconds=time.perf_counter() - began,

@@ -29,7 +29,10 @@ RECIPES = ("lenet/tutorial", "lenet", "resnet8/cifar10")
 
 @dataclass(frozen=True)
 class Row:
-    """One recipe, from training to int8; `trained` is the body of its train report."""
+    """One recipe, from training to int8.
+
+    `trained` is the body of its train report; empty where the bundle was imported.
+    """
 
     recipe: str
     trained: dict[str, Any]
@@ -84,7 +87,10 @@ def carry(recipe: str, options: argparse.Namespace) -> Row:
 
 def train_report(bundle: Path) -> dict[str, Any]:
     """Give what the last training of a bundle reported, without the places of its files."""
-    body = read_report(max(bundle.glob("reports/*-train-*.json"))).body
+    reports = sorted(bundle.glob("reports/*-train-*.json"))
+    if not reports:
+        return {}
+    body = read_report(reports[-1]).body
     return {name: value for name, value in body.items() if name not in {"bundle", "data", "model"}}
 
 
@@ -107,10 +113,10 @@ def line(row: Row) -> str:
     """Write one row of the table."""
     fp32, int8, paired = row.quantized.fp32, row.quantized.int8, row.quantized.paired
     latency = row.bench.comparisons[0]
-    seconds = row.trained["training_cpu_seconds"]
+    seconds = row.trained.get("training_cpu_seconds")
     cells = [
         f"`{row.recipe}`",
-        f"{seconds:,.0f} CPU s",
+        f"{seconds:,.0f} CPU s" if seconds else "imported",
         *(
             f"{100 * each.estimate:.2f} % [{100 * each.low:.1f}, {100 * each.high:.1f}]"
             for each in (fp32.accuracy, int8.accuracy)
