@@ -21,7 +21,7 @@ from edgecnn.conditions import Conditions, Doubt
 from edgecnn.conditions import doubts as doubts_of
 
 LARGEST_FLOOR = 0.10
-_QUIET = "Close what else is running, then try again, with a longer --duration if need be."
+_QUIET = "Close what else is running, then try again, with `--pin` and a longer --duration."
 _LONGER = "Measure longer, such as with `--duration 10s`."
 # Fewer replicates show a trend by chance; then one run in 100 does.
 _FEWEST_FOR_DRIFT = 4

@@ -9,6 +9,8 @@ from edgecnn.errors import InputError
 
 DURATION_SECONDS = 6.0
 _REPLICATE_SECONDS = 1.25
+# Sessions differ more than blocks of one session: two blocks, and another replicate for the rest.
+_BUDGET_SLOT_SECONDS = 0.6
 _MOST_REPLICATES = 30
 _LEG_SECONDS = 0.03
 _LEG_CALLS = 3
@@ -63,7 +65,7 @@ class Plan:
     def slot_seconds(self) -> float:
         """Time for the blocks of one replicate."""
         if self.budget_seconds is not None:
-            return min(_REPLICATE_SECONDS, self.budget_seconds / 8)
+            return min(_BUDGET_SLOT_SECONDS, self.budget_seconds / 24)
         return (self.duration_seconds or math.inf) / self.replicates
 
 
