@@ -8,6 +8,7 @@ from typing import Literal
 
 from edgecnn.agreement import Agreement
 from edgecnn.benchmark import LatencyComparison
+from edgecnn.benchmark.doubts import LARGEST_FLOOR
 from edgecnn.evaluation import PairedAccuracy
 from edgecnn.machine import this_machine
 from edgecnn.spec import Verdict
@@ -143,8 +144,12 @@ def _speed(latency: LatencyComparison, work: Work) -> tuple[str, Outcome]:
             f"{why_slower(latency, work)}. Keep {latency.first}.",
             "fail",
         )
+    if latency.outcome == "no difference" and latency.noise_floor <= LARGEST_FLOOR:
+        floor = f"{100 * latency.noise_floor:.1f} %"
+        return f"{name} is as fast as {latency.first}, within a noise floor of {floor}.", "pass"
     if latency.outcome == "no difference":
-        return f"{name} is as fast as {latency.first}, as far as this machine can show.", "pass"
+        floor = f"{100 * latency.noise_floor:.0f} %"
+        return f"A noise floor of {floor} hides whether {name} is faster.", "inconclusive"
     return f"Too little was measured to tell whether {name} is faster.", "inconclusive"
 
 

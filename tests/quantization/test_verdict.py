@@ -149,3 +149,18 @@ def test_of_several_outputs_the_furthest_is_named() -> None:
     verdict = judge(None, outputs, LATENCY, None, WORK)
     assert verdict.outcome == "pass"
     assert "its output 'boxes', the worst of 2, lies 14.0 dB" in verdict.reasons[-1]
+
+
+@pytest.mark.parametrize(
+    ("floor", "outcome", "said"),
+    [
+        (0.02, "pass", "int8 is as fast as fp32, within a noise floor of 2.0 %."),
+        (0.20, "inconclusive", "A noise floor of 20 % hides whether int8 is faster."),
+    ],
+)
+def test_no_difference_is_no_pass_where_noise_hides_one(
+    floor: float, outcome: str, said: str
+) -> None:
+    found = replace(LATENCY, outcome="no difference", ratio=1.19, noise_floor=floor)
+    verdict = judge(paired(0, 0, 4000), CLOSE, found, None, WORK)
+    assert (verdict.outcome, verdict.reasons[0]) == (outcome, said)
