@@ -215,7 +215,8 @@ def test_onnx_runtime_between_two_requests_uses_no_cpu(tiny_net: Any, tmp_path: 
         assert worker.run_for(0.05).idle
         before = worker.usage().cpu_seconds
         time.sleep(0.5)
-        assert worker.usage().cpu_seconds - before < 0.01
+        # One spinning thread would take half a second; to ask takes some of a slow machine's.
+        assert worker.usage().cpu_seconds - before < 0.1
     assert opened.provider == "cpu"
     assert opened.versions["onnxruntime"]
 
