@@ -36,7 +36,7 @@ from edgecnn.extras import quietly
 from edgecnn.graph.clean import clean, from_bytes, to_bytes
 from edgecnn.graph.prefix import put_preprocessing_in_front
 from edgecnn.predictor import load
-from edgecnn.quantization.qdq import quantize_core
+from edgecnn.quantization.making import quantize_core
 from edgecnn.records import to_json
 from edgecnn.reports import make_report
 from edgecnn.runtime import check_available

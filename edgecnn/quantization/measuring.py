@@ -14,7 +14,7 @@ from edgecnn.errors import ModelError
 from edgecnn.evaluation import PairedAccuracy, compare_answers
 from edgecnn.golden import Golden
 from edgecnn.predictor import Predictor, holds_scores
-from edgecnn.quantization.qdq import SCHEME
+from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.report import QuantizeReport, Side
 from edgecnn.quantization.safety import LARGEST_INT16, AsItRuns, as_it_runs, largest_pair_sums
 from edgecnn.quantization.verdict import Work, judge, judge_drop
@@ -40,6 +40,7 @@ class Job:
         source: The variant that int8 is made from, located.
         dataset: Its training images calibrated; its test images are answered.
         vectors: The golden vectors.
+        plan: How it is quantized.
         calibration_images: Images that set the ranges.
         max_drop: Largest loss of accuracy allowed; None if not named.
         threads: Threads of the sessions; None for the cores allowed.
@@ -51,6 +52,7 @@ class Job:
     source: Variant
     dataset: Dataset
     vectors: Golden
+    plan: Plan
     calibration_images: int
     max_drop: float | None
     threads: int | None
@@ -102,7 +104,7 @@ def report_on(
         bundle=str(job.bundle.folder),
         file=located.path.name,
         sha256=sha256(content),
-        scheme=SCHEME,
+        scheme=str(job.plan.scheme),
         calibration_images=job.calibration_images,
         data=job.dataset.name,
         test_images=len(labels),

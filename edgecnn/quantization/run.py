@@ -14,8 +14,9 @@ from edgecnn.data import Dataset, by_content
 from edgecnn.disk import temporary_file
 from edgecnn.errors import InputError
 from edgecnn.golden import golden, make_expected
+from edgecnn.quantization.making import quantize_core
 from edgecnn.quantization.measuring import Job, answer, measure_latency, report_on
-from edgecnn.quantization.qdq import SCHEME, quantize_core
+from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.report import QuantizeReport
 from edgecnn.quantization.verdict import points
 from edgecnn.runtime import check_available
@@ -98,9 +99,10 @@ def quantize(
         note(_what_can_be_proved(len(dataset.test), max_drop))
     images = _calibration_images(dataset, calibration_samples)
     seconds = LATENCY_SECONDS if duration is None else duration
-    job = Job(opened, source, dataset, vectors, len(images), max_drop, threads, seconds, tell)
+    plan = Plan()
+    job = Job(opened, source, dataset, vectors, plan, len(images), max_drop, threads, seconds, tell)
     tell(f"Calibrating on {len(images)} images", 0.1)
-    return _measure_and_write(job, _quantized(source, opened, images))
+    return _measure_and_write(job, _quantized(source, opened, images, plan))
 
 
 def _data(
@@ -173,15 +175,15 @@ def _calibration_images(dataset: Dataset, samples: int | None) -> NDArray[np.uin
     return images
 
 
-def _quantized(source: Variant, bundle: Bundle, images: NDArray[np.uint8]) -> ir.Model:
+def _quantized(source: Variant, bundle: Bundle, images: NDArray[np.uint8], plan: Plan) -> ir.Model:
     from edgecnn.graph.clean import from_bytes
     from edgecnn.graph.prefix import float_core, put_preprocessing_in_front
 
     contract = bundle.manifest.contract
     model = from_bytes(source.path.read_bytes(), where=str(source.path))
     if not source.preprocessing:
-        return quantize_core(model, contract, images)
-    quantized = quantize_core(float_core(model), contract, images)
+        return quantize_core(model, contract, images, plan)
+    quantized = quantize_core(float_core(model), contract, images, plan)
     return put_preprocessing_in_front(quantized, contract)
 
 
@@ -205,7 +207,7 @@ def _draft(job: Job) -> Variant:
     name = source.name.replace("fp32", "int8") if "fp32" in source.name else f"{source.name}-int8"
     flag = "" if source.name == "fp32" else f" --variant {source.name}"
     settings = {
-        "scheme": SCHEME,
+        "scheme": str(job.plan.scheme),
         "calibration": f"{job.calibration_images} training images of {job.dataset.name}",
     }
     return replace(

@@ -22,7 +22,7 @@ from onnx import numpy_helper
 from edgecnn.graph import clean
 from edgecnn.predictor import normalise
 from edgecnn.quantization.additions import Scale, _grow, even_scales, is_even
-from edgecnn.quantization.qdq import quantize_core
+from edgecnn.quantization.making import quantize_core
 from edgecnn.quantization.safety import as_it_runs
 from tests.conftest import CONTRACT, TinyNet
 

@@ -17,7 +17,7 @@ from edgecnn.errors import InputError, ModelError
 from edgecnn.golden import expected, make_golden
 from edgecnn.graph import clean, prefix
 from edgecnn.quantization import quantize
-from edgecnn.quantization.qdq import quantize_core
+from edgecnn.quantization.making import quantize_core
 from edgecnn.spec import InputContract, Variant
 from tests.conftest import CONTRACT, TinyNet, TypeCommand
 from tests.quantization.conftest import exported_core, pictures
@@ -118,7 +118,7 @@ def test_large_pictures_are_calibrated_a_few_at_a_time(tiny_net: TinyNet) -> Non
     core, images = exported_core(tiny_net), pictures(70, 0, 256).images
     at_once = quantize_core(core, CONTRACT, images)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edgecnn.quantization.qdq._BYTES_AT_ONCE", 4 * 8 * 8 * 3)
+        patch.setattr("edgecnn.quantization.running._BYTES_AT_ONCE", 4 * 8 * 8 * 3)
         one_by_one = quantize_core(core, CONTRACT, images)
     np.testing.assert_array_equal(scales(at_once), scales(one_by_one))
 

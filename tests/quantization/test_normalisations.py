@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecnn.graph import clean
+from edgecnn.quantization.making import quantize_core
 from edgecnn.quantization.normalisations import convolve_normalisations
-from edgecnn.quantization.qdq import quantize_core
 from edgecnn.quantization.safety import as_it_runs
 from edgecnn.spec import InputContract
 

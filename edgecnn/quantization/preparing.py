@@ -1,0 +1,37 @@
+"""What is done to a float core before it is calibrated; it still computes the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from edgecnn.quantization.normalisations import convolve_normalisations
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+PREPARATIONS: dict[str, Callable[[ir.Model], ir.Model]] = {
+    "normalisations": convolve_normalisations,
+}
+
+
+def prepare(core: ir.Model, preparations: Sequence[str]) -> ir.Model:
+    """Prepare a float core and give every node a name, by which a plan can speak of it.
+
+    Args:
+        core: A float core; it is left as it is.
+        preparations: Names in `PREPARATIONS`, in order.
+    """
+    model = core.clone()
+    for name in preparations:
+        model = PREPARATIONS[name](model)
+    _name_nodes(model)
+    return model
+
+
+def _name_nodes(model: ir.Model) -> None:
+    taken = {node.name for node in model.graph}
+    for number, node in enumerate(model.graph):
+        if not node.name:
+            name = f"{node.op_type}_{number}"
+            node.name = name if name not in taken else f"{name}_{node.outputs[0].name}"
