@@ -2,7 +2,7 @@
 # everything goes into .venv, and a second `make` installs nothing.
 #
 #   make demo       train, export, quantize, check and measure two nets; ends with one table
-#   make test       every test; PYTEST="-k bundle" hands words to pytest
+#   make test       every test, in a process for each core; PYTEST="-k bundle" hands words to pytest
 #   make check      style, types and floors
 #   make bench      what measures the figures that need no training; 10 minutes, nothing else running
 #   make schemas    the JSON Schema of every document, from its dataclass
@@ -31,7 +31,7 @@ demo: $(INSTALLED)
 	cd .demo && $(abspath $(BIN))/edgecnn demo
 
 test: $(TOOLS)
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(PYTEST)
 
 check: check-style check-format check-types check-floors
 

@@ -50,12 +50,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    _keep_together(items)
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]
     if on_gpu:
         cuda = load_runtime("ort").availability("cuda")
         if not cuda.ok:
             for item in on_gpu:
                 item.add_marker(pytest.mark.skip(reason=cuda.reason))
+
+
+def _keep_together(items: list[pytest.Item]) -> None:
+    """Run the tests of a file in one process, so that what they share is made once."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @dataclass(frozen=True)
