@@ -61,7 +61,8 @@ def make_int8(subject: Subject, plan: Plan) -> ir.Model:
         ModelError: ONNX Runtime's quantizer refuses the model.
         InputError: The temporary folder is full.
     """
-    ranges = take_ranges(subject.observed, plan.calibration)
+    symmetric = plan.scheme.activations == "int8"
+    ranges = take_ranges(subject.observed, plan.calibration, symmetric=symmetric)
     model = write_qdq(subject.core, ranges, plan)
     scales = even_scales(model)
     if scales:
