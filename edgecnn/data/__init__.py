@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from edgecnn.data._classes import read_labels
-from edgecnn.data._dataset import Dataset, Progress, Request, Split, balanced, by_content
+from edgecnn.data._dataset import Dataset, Progress, Request, Split, balanced, by_content, spread
 from edgecnn.data._stand_in import stand_in_images
 from edgecnn.errors import DataError
 from edgecnn.spec import InputContract
@@ -31,6 +31,7 @@ __all__ = [
     "load_dataset",
     "read_labels",
     "sample",
+    "spread",
     "stand_in_images",
 ]
 

@@ -1,0 +1,211 @@
+"""Candidates for an int8 core, compared on images that neither calibrate nor test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edgecnn.quantization.distance import (
+    Distance,
+    Outputs,
+    has_margins,
+    margins,
+    measure_distance,
+)
+from edgecnn.quantization.plan import Plan
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx_ir as ir
+    from numpy.typing import NDArray
+
+    from edgecnn.quantization.making import Subject
+    from edgecnn.spec import InputContract
+
+Progress = Callable[[str, float], None]
+
+_CONFIDENCE = 0.95
+_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """What candidates are made from and compared on; uint8 [M, height, width, channels].
+
+    Attributes:
+        calibration: What ranges are taken from.
+        selection: What the candidates answer.
+    """
+
+    calibration: NDArray[np.uint8]
+    selection: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to make a core int8.
+
+    Attributes:
+        plan: How it was made.
+        distance: How far its answers on the selection images lie from those of fp32.
+    """
+
+    plan: Plan
+    distance: Distance
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Several candidates, and the one that was chosen before any test image was read.
+
+    Attributes:
+        candidates: In the order in which they were named, the simplest first.
+        chosen: Index of the chosen one.
+        calibration_images: How many images ranges were taken from.
+        reason: Why it was chosen; a sentence.
+    """
+
+    candidates: tuple[Candidate, ...]
+    chosen: int
+    calibration_images: int
+    reason: str
+
+    @property
+    def plan(self) -> Plan:
+        """The chosen plan."""
+        return self.candidates[self.chosen].plan
+
+
+def choose(
+    core: ir.Model,
+    contract: InputContract,
+    images: Images,
+    plans: Sequence[Plan],
+    *,
+    classes: bool,
+    tell: Progress | None = None,
+) -> Choices:
+    """Make a core int8 after each plan, and choose the one nearest to fp32.
+
+    Near is what changes the margins of the classes least; where outputs are no classes, what has
+    the highest signal-to-quantization-noise ratio. A later plan is chosen over an earlier one only
+    if the selection images prove it better: both are compared on the same images, so the difference
+    of their squared errors is resampled image by image (paired percentile bootstrap; the squares
+    are skewed, and a t interval would trust their few large ones too much). The confidence is 95 %
+    for all comparisons together (Bonferroni).
+
+    Args:
+        core: A float core, without preprocessing.
+        contract: Scale, mean, std and layout of its input.
+        images: Of the training split, disjoint.
+        plans: At least one, the simplest first.
+        classes: The first output is a row of scores.
+        tell: Called with what is done and the share (0 to 1) that is behind.
+
+    Raises:
+        ModelError: ONNX Runtime refuses the model or its quantizer does.
+        InputError: The temporary folder is full.
+    """
+    from edgecnn.quantization.making import make_int8, observe_subject
+    from edgecnn.quantization.running import run_core
+
+    reference = run_core(core, contract, images.selection)
+    subjects: dict[tuple[str, ...], Subject] = {}
+    candidates, errors = [], []
+    for number, plan in enumerate(plans):
+        if tell:
+            tell(f"Trying {describe(plan, plans)}", number / len(plans))
+        if plan.preparations not in subjects:
+            subject = observe_subject(core, contract, images.calibration, plan)
+            subjects[plan.preparations] = subject
+        model = make_int8(subjects[plan.preparations], plan)
+        found = run_core(model, contract, images.selection)
+        candidates.append(Candidate(plan, measure_distance(reference, found, classes=classes)))
+        errors.append(_image_errors(reference, found, classes))
+    chosen = _nearest(errors)
+    reason = _reason(candidates, chosen)
+    return Choices(tuple(candidates), chosen, len(images.calibration), reason)
+
+
+def describe(plan: Plan, others: Sequence[Plan] = ()) -> str:
+    """Name a plan by its calibration, and by whatever else sets it apart from others."""
+    words = [plan.calibration]
+    if any(other.scheme != plan.scheme for other in others):
+        words.append(plan.scheme.name)
+    for name in ("preparations", "corrections", "in_float"):
+        if any(getattr(other, name) != getattr(plan, name) for other in others):
+            own = getattr(plan, name)
+            words.append(f"{len(own)} in float" if name == "in_float" else ", ".join(own))
+    return " with ".join([words[0], " and ".join(filter(None, words[1:]))]).removesuffix(" with ")
+
+
+def far(distance: Distance) -> str:
+    """Say how far answers lie from those of fp32, by what candidates are compared by."""
+    if distance.margin_error is None:
+        return f"{distance.sqnr_db:.1f} dB"
+    return f"{100 * distance.margin_error:.2f} %"
+
+
+def _reason(candidates: Sequence[Candidate], chosen: int) -> str:
+    best, first = candidates[chosen], candidates[0]
+    plans = [candidate.plan for candidate in candidates]
+    own, images = describe(best.plan, plans), f"{best.distance.images:,} selection images"
+    if len(candidates) == 1:
+        return f"{own} was the only candidate."
+    what = "margin error" if best.distance.margin_error is not None else "SQNR"
+    if not chosen:
+        return (
+            f"No other candidate is nearer to fp32 than {own} ({what} {far(best.distance)}) by "
+            f"more than the {images} can be wrong by."
+        )
+    return (
+        f"{own} is nearest to fp32: {what} {far(best.distance)}, against {far(first.distance)} of "
+        f"{describe(first.plan, plans)}; no later candidate is nearer by more than the {images} "
+        "can be wrong by."
+    )
+
+
+def _image_errors(reference: Outputs, found: Outputs, classes: bool) -> NDArray[np.float64]:
+    """Give each image's share of what candidates are compared by; float64 [N]."""
+    import numpy as np
+
+    scores, other = (next(iter(each.values())) for each in (reference, found))
+    if classes and has_margins(scores):
+        return np.square(margins(scores, other)[1])
+    worst = max(reference, key=lambda name: _noise(reference[name], found[name]).sum())
+    return _noise(reference[worst], found[worst])
+
+
+def _noise(expected: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray[np.float64]:
+    import numpy as np
+
+    wide = expected.reshape(len(expected), -1).astype(np.float64)
+    signal = float(np.square(wide).sum()) or 1.0
+    noise: NDArray[np.float64] = np.square(found.reshape(wide.shape) - wide).sum(axis=1) / signal
+    return noise
+
+
+def _nearest(errors: Sequence[NDArray[np.float64]]) -> int:
+    chosen = 0
+    for number in range(1, len(errors)):
+        if _is_smaller(errors[number], errors[chosen], len(errors) - 1):
+            chosen = number
+    return chosen
+
+
+def _is_smaller(one: NDArray[np.float64], other: NDArray[np.float64], comparisons: int) -> bool:
+    import numpy as np
+    from scipy.stats import bootstrap
+
+    if len(one) < 2:
+        return False
+    interval = bootstrap(
+        (one - other,),
+        np.mean,
+        n_resamples=_RESAMPLES,
+        confidence_level=1 - (1 - _CONFIDENCE) / comparisons,
+        method="percentile",
+        random_state=np.random.default_rng(0),
+    ).confidence_interval
+    return bool(interval.high < 0)
