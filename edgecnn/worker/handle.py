@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Pipe
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,8 @@ class Worker(Closing):
             by default. What asks for more fails, in that process alone.
         cores: CPUs that it may use, all of them ones that this process may use; by default as this
             process. They are set before the runtime is imported, which may count them.
+        launcher: Words in front of the worker's command line, such as an emulator's.
+        environment: Its environment variables; those of this process by default.
 
     Attributes:
         start_seconds: From starting the process until Python and edgecnn were up in it.
@@ -46,6 +48,8 @@ class Worker(Closing):
         limit: float = LIMIT_SECONDS,
         memory_limit: int | None = None,
         cores: Collection[int] | None = None,
+        launcher: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._limit = limit
         self._memory_limit = memory_limit
@@ -55,7 +59,8 @@ class Worker(Closing):
         began = time.perf_counter()
         self._pipe, theirs = Pipe()
         self._process = subprocess.Popen(
-            _command(theirs.fileno(), cores),
+            [*launcher, *_command(theirs.fileno(), cores)],
+            env=environment,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=self._log,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -49,6 +49,8 @@ def open_in_worker(
     options: Options | None = None,
     limit: float = LIMIT_SECONDS,
     memory_limit: int | None = None,
+    launcher: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
 ) -> CheckedSession:
     """Open a located variant as `runtime.open_session` does, but in a worker; closing ends it.
 
@@ -60,12 +62,14 @@ def open_in_worker(
         options: The runtime's own options.
         limit: Seconds after which opening or a run that has no answer counts as a hang.
         memory_limit: Bytes that the session may take, beyond Python and the engine.
+        launcher: As in `Worker`.
+        environment: As in `Worker`.
 
     Raises:
         RuntimeCrashed: The engine crashed or hung. A run may raise it, too.
         EdgeCNNError: What `runtime.open_session` raises.
     """
-    worker = Worker(limit, memory_limit)
+    worker = Worker(limit, memory_limit, launcher=launcher, environment=environment)
     try:
         opened = worker.open(
             variant, runtime=runtime, provider=provider, threads=threads, options=options
