@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from edgecnn.quantization.corrections.bias import correct_biases
+from edgecnn.quantization.corrections.gptq import round_by_covariance
+
 if TYPE_CHECKING:
     import numpy as np
     import onnx_ir as ir
@@ -18,4 +21,7 @@ Correction = Callable[
     ["ir.Model", "ir.Model", "InputContract", "NDArray[np.uint8]"],
     "ir.Model",
 ]
-CORRECTIONS: dict[str, Correction] = {}
+CORRECTIONS: dict[str, Correction] = {
+    "gptq": round_by_covariance,
+    "bias": correct_biases,
+}

@@ -1,0 +1,1 @@
+"""Corrections of a quantized core: weights and biases that make up for rounding."""
