@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgecnn.quantization.additions import even_scales
+from edgecnn.quantization.answers import answer_in_float
 from edgecnn.quantization.calibration import Histogram, observe, take_ranges
 from edgecnn.quantization.correcting import CORRECTIONS
 from edgecnn.quantization.plan import Plan
@@ -53,6 +54,8 @@ def observe_subject(
 def make_int8(subject: Subject, plan: Plan) -> ir.Model:
     """Quantize a prepared core: QDQ, scales around additions such that every CPU rounds them alike.
 
+    Where a fully connected layer gives the answers, they are not rounded to 8 bits.
+
     Args:
         subject: What `observe_subject` gave for a plan with the same preparations.
         plan: The number formats, the ranges, the corrections and what stays in float.
@@ -67,6 +70,7 @@ def make_int8(subject: Subject, plan: Plan) -> ir.Model:
     scales = even_scales(model)
     if scales:
         model = write_qdq(subject.core, ranges, plan, scales)
+    model = answer_in_float(model)
     for name in plan.corrections:
         model = CORRECTIONS[name](model, subject.core, subject.contract, subject.images)
     return model

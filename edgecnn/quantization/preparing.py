@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from edgecnn.quantization.normalisations import convolve_normalisations
+from edgecnn.quantization.pools import pool_whole_maps
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
 PREPARATIONS: dict[str, Callable[[ir.Model], ir.Model]] = {
     "normalisations": convolve_normalisations,
+    "pools": pool_whole_maps,
 }
 
 

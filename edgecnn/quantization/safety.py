@@ -36,6 +36,7 @@ _EVEN = {
     "QLinearAveragePool",
     "QLinearConcat",
     "QLinearConv",
+    "QLinearGlobalAveragePool",
     "QLinearMatMul",
 }
 _MOVES = {
