@@ -11,7 +11,7 @@ thousandths.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,14 +27,21 @@ _ERROR = 4e-4
 
 @dataclass(frozen=True)
 class Scale:
-    """How a tensor is quantized: `value = scale * (number - zero_point)`."""
+    """How a tensor is quantized: `value = scale * (number - zero_point)`.
+
+    Attributes:
+        scale: The value of one step.
+        zero_point: The number that stands for 0.
+        lowest: The smallest number: 0 for uint8, -128 for int8.
+    """
 
     scale: float
     zero_point: int
+    lowest: int = 0
 
 
 def is_even(a: Scale, b: Scale, c: Scale) -> bool:
-    """Say whether every CPU rounds a sum of two uint8 numbers alike, by trying all 65,536.
+    """Say whether every CPU rounds a sum of two 8-bit numbers alike, by trying all 65,536.
 
     Args:
         a: The first summand's.
@@ -44,9 +51,9 @@ def is_even(a: Scale, b: Scale, c: Scale) -> bool:
     import numpy as np
 
     numbers = np.arange(256, dtype=np.float64)
-    first = (numbers - a.zero_point) * _ratio(a, c)
-    second = (numbers - b.zero_point) * _ratio(b, c)
-    sums = first[:, None] + second[None, :] + c.zero_point
+    first = (numbers + a.lowest - a.zero_point) * _ratio(a, c)
+    second = (numbers + b.lowest - b.zero_point) * _ratio(b, c)
+    sums = first[:, None] + second[None, :] + c.zero_point - c.lowest
     seen = sums[(sums > -1) & (sums < 256)]
     from_half = np.abs(seen - np.floor(seen) - 0.5)
     return bool((from_half > _error([_ratio(a, c), _ratio(b, c)])).all())
@@ -89,8 +96,8 @@ def _grow(summands: dict[str, Scale], total: Scale) -> dict[str, Scale] | None:
     if growth > _LARGEST_GROWTH:
         return None
     return {
-        name: Scale(total.scale * math.ceil(best * target - 1e-6) / best, summands[name].zero_point)
-        for name, target in zip(summands, targets, strict=True)
+        name: replace(each, scale=total.scale * math.ceil(best * target - 1e-6) / best)
+        for (name, each), target in zip(summands.items(), targets, strict=True)
     }
 
 
@@ -118,7 +125,8 @@ def _tensors(node: ir.Node) -> list[tuple[str, Scale]] | None:
         if scale is None or zero_point is None or scale.size != 1:
             return None
         name = str(step.inputs[1].name).removesuffix("_scale")  # type: ignore[union-attr]
-        found.append((name, Scale(float(scale), int(zero_point))))
+        lowest = -128 if zero_point.dtype.kind == "i" else 0
+        found.append((name, Scale(float(scale), int(zero_point), lowest)))
     return found
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgecnn.disk import disk_errors
 from edgecnn.errors import EdgeCNNError, ModelError
 from edgecnn.extras import quietly
 from edgecnn.graph.clean import clean, from_bytes, to_bytes
 from edgecnn.quantization.additions import Scale
+from edgecnn.quantization.levels import Overrides, bounded_levels
 
 if TYPE_CHECKING:
     import onnx
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
 
     from edgecnn.quantization.calibration import Range
     from edgecnn.quantization.plan import Plan
-
-Overrides = dict[str, list[dict[str, Any]]]
+    from edgecnn.quantization.schemes import Scheme
 
 
 def write_qdq(
@@ -44,11 +44,14 @@ def write_qdq(
     import onnx
 
     proto = onnx.load_model_from_string(to_bytes(core))
+    overrides = _overrides(scales or {}, plan.scheme)
+    if plan.scheme.bounded:
+        overrides |= bounded_levels(core)
     with tempfile.TemporaryDirectory(prefix="edgecnn-") as folder:
         path = Path(folder) / "int8.onnx"
         try:
             with quietly(), disk_errors(path):
-                _quantize(proto, path, ranges, plan, _overrides(scales or {}))
+                _quantize(proto, path, ranges, plan, overrides)
         except EdgeCNNError:
             raise
         except Exception as error:  # whatever the quantizer stumbles over
@@ -99,14 +102,14 @@ def _write_ranges(ranges: Mapping[str, Range], path: Path) -> Path:
     return path
 
 
-def _overrides(scales: Mapping[str, Scale]) -> Overrides:
+def _overrides(scales: Mapping[str, Scale], scheme: Scheme) -> Overrides:
     import numpy as np
 
     return {
         name: [
             {
                 "scale": np.array(each.scale, np.float32),
-                "zero_point": np.array(each.zero_point, np.uint8),
+                "zero_point": np.array(each.zero_point, scheme.activations),
             }
         ]
         for name, each in scales.items()

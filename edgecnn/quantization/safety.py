@@ -8,7 +8,7 @@ integer operators may be rounded differently, too, and so may some integer opera
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from edgecnn.disk import disk_errors
 from edgecnn.errors import ModelError
 from edgecnn.quantization.additions import Scale, is_even
+from edgecnn.quantization.bound import channel_axis, in_order, is_depthwise, largest_sums
 
 if TYPE_CHECKING:
     import onnx
@@ -56,13 +57,10 @@ _MOVES = {
 def largest_pair_sums(model: ir.Model) -> dict[str, int]:
     """Give, for each layer with int8 weights, the largest sum that two products can make.
 
-    Products of unsigned bytes have the sign of the weight, so only weights of one sign add up: it
-    is 255 times the sum of the two largest of one sign of an output channel, the largest over all
-    channels; up to 32,767 nothing saturates, whatever the image and whichever two meet. It holds
-    for int8 activations as well: on x86 ONNX Runtime turns them into uint8 by adding 128.
-
-    Left out is what is exact on every CPU: uint8 weights, which are multiplied as 16-bit numbers,
-    and depthwise convolutions, which add no two products before they are 32 bits wide.
+    It is 255 times the largest sum of two weights of one sign that meet (`bound` says which), the
+    largest over all output channels; up to 32,767 nothing saturates, whatever the image. It holds
+    for int8 activations as well: on x86 ONNX Runtime makes them uint8 by adding 128. Depthwise
+    convolutions and uint8 weights are left out: they are exact on every CPU.
 
     Args:
         model: A QDQ model.
@@ -75,7 +73,8 @@ def largest_pair_sums(model: ir.Model) -> dict[str, int]:
         if node.op_type in _MULTIPLIERS and len(node.inputs) > 1:
             weights = _saturating_weights(node)
             if weights is not None:
-                sums[str(node.name or node.outputs[0].name)] = _largest_pair_sum(weights)
+                name = str(node.name or node.outputs[0].name)
+                sums[name] = int(_LARGEST_UINT8 * largest_sums(weights).max())
     return sums
 
 
@@ -178,41 +177,14 @@ def _is_even(node: onnx.NodeProto, constants: Mapping[str, onnx.TensorProto]) ->
     names = [name for place, name in enumerate(node.input) if place not in (0, 3)]
     if not all(name in constants for name in names):
         return False
-    a, za, b, zb, c, zc = (numpy_helper.to_array(constants[name]).item() for name in names)
-    return is_even(Scale(a, za), Scale(b, zb), Scale(c, zc))
-
-
-def is_depthwise(node: ir.Node, shape: Sequence[int]) -> bool:
-    """Say whether a node is a convolution that keeps its channels apart, one filter for each.
-
-    Args:
-        node: Any node.
-        shape: The shape of its weights.
-    """
-    if node.op_type != "Conv":
-        return False
-    groups = node.attributes.get("group")
-    return tuple(shape[:2]) == (groups.as_int() if groups is not None else 1, 1)
-
-
-def channel_axis(node: ir.Node, rank: int) -> int | None:
-    """Give the axis of the output channels in a node's weights; None for what has no weights."""
-    if node.op_type == "Gemm":
-        transposed = node.attributes.get("transB")
-        return 0 if transposed is not None and transposed.as_int() else 1
-    return {"Conv": 0, "ConvTranspose": 1, "MatMul": rank - 1}.get(node.op_type)
-
-
-def largest_of_one_sign(weights: NDArray[Any]) -> NDArray[Any]:
-    """Give the size of the largest sum of two weights of one sign, for each row of [rows, K]."""
-    import numpy as np
-
-    signs = [np.sort(np.maximum(sign * weights, 0), axis=1)[:, -2:] for sign in (1, -1)]
-    return np.maximum(*(largest.sum(axis=1) for largest in signs))
+    a, za, b, zb, c, zc = (numpy_helper.to_array(constants[name]) for name in names)
+    lowest = -128 if zc.dtype.kind == "i" else 0
+    scales = [Scale(each.item(), zero.item(), lowest) for each, zero in ((a, za), (b, zb), (c, zc))]
+    return is_even(*scales)
 
 
 def _saturating_weights(node: ir.Node) -> NDArray[Any] | None:
-    """Give a node's int8 weights as [output channels, everything else]; None if it has none."""
+    """Give a node's int8 weights as they meet; None if it has none, or multiplies them exactly."""
     import numpy as np
 
     source = node.inputs[1].producer() if node.inputs[1] is not None else None
@@ -221,13 +193,8 @@ def _saturating_weights(node: ir.Node) -> NDArray[Any] | None:
     value = source.inputs[0]
     if value is None or value.const_value is None:
         return None
-    weights, axis = value.const_value.numpy(), channel_axis(node, len(value.const_value.shape))
+    weights = value.const_value.numpy()
+    axis = channel_axis(node, weights.ndim)
     if axis is None or weights.dtype != np.int8 or is_depthwise(node, weights.shape):
         return None
-    return np.moveaxis(weights, axis, 0).reshape(weights.shape[axis], -1)
-
-
-def _largest_pair_sum(weights: NDArray[Any]) -> int:
-    import numpy as np
-
-    return int(_LARGEST_UINT8 * largest_of_one_sign(weights.astype(np.int64)).max())
+    return in_order(weights.astype(np.int64), axis)

@@ -18,7 +18,8 @@ class Scheme:
         name: As `--scheme` takes it.
         activations: Their type; uint8 takes any zero point, int8 is symmetric around 0.
         weights: Their type.
-        bounded: Weights stay so small that no sum of two products saturates in 16 bits.
+        bounded: Weights stay so small that no sum of two products saturates in 16 bits: 7 bits, or
+            as many more as a channel can have.
     """
 
     name: str
@@ -28,12 +29,12 @@ class Scheme:
 
     def __str__(self) -> str:
         signs = {"uint8": "unsigned", "int8": "signed"}
-        bits = "7-bit" if self.bounded else "8-bit"
+        bits = "7 to 8-bit" if self.bounded else "8-bit"
         kinds = f"{signs[self.activations]} activations, {bits} {signs[self.weights]} weights"
         return f"{self.name} ({kinds} per channel)"
 
 
-# Unsigned activations and signed weights are what VNNI multiplies; 7 bits of weight keep AVX2's
+# Unsigned activations and signed weights are what VNNI multiplies; bounded weights keep AVX2's
 # 16-bit sums of two products from saturating, so that every CPU answers the same.
 SAFE = Scheme("u8s8-7bit", "uint8", "int8", bounded=True)
 SCHEMES = {

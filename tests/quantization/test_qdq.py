@@ -32,7 +32,7 @@ def quantized(core: ir.Model, net: TinyNet, count: int = 64) -> ir.Model:
     return quantize_core(core, CONTRACT, net.images[:count])
 
 
-def test_weights_are_signed_in_7_bits_per_channel_and_activations_unsigned(
+def test_weights_are_signed_in_7_bits_or_more_per_channel_and_activations_unsigned(
     core: ir.Model, tiny_net: TinyNet
 ) -> None:
     found = constants(quantized(core, tiny_net))
@@ -41,7 +41,7 @@ def test_weights_are_signed_in_7_bits_per_channel_and_activations_unsigned(
     }
     assert sorted(array.shape for array in weights.values()) == [(4, 6), (6, 3, 3, 3)]
     for name, array in weights.items():
-        assert 60 <= np.abs(array).max() <= 64
+        assert (np.abs(array.astype(int)).reshape(len(array), -1).max(axis=1) >= 63).all()
         scales = found[name.replace("_quantized", "_scale")]
         assert scales.shape == array.shape[:1]
         assert len(set(scales.tolist())) > 1

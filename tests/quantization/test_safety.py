@@ -20,24 +20,24 @@ def model(body: str, constants: str, x: str, y: str) -> ir.Model:
 
 
 def test_the_pair_sum_of_a_convolution_is_worked_out_by_hand() -> None:
-    # Channel 0: the two largest of |5, -7, 1| make 255 * 12; channel 1: 255 * (64 + 3).
+    # Channel 0: 40 and 30 meet, 60 meets none; channel 1: 3 and -2 do not add up, -64 meets none.
     found = largest_pair_sums(
         model(
             "d = DequantizeLinear(w, one, signed_zero)  y = Conv(x, d)",
-            "int8[2,3,1,1] w = {5, -7, 1, 3, 2, -64}",
+            "int8[2,3,1,1] w = {40, 30, 60, 3, -2, -64}",
             "N,3,4,4",
             "N,2,4,4",
         )
     )
-    assert list(found.values()) == [255 * 67]
+    assert list(found.values()) == [255 * 70]
 
 
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
         # Rows are inputs, columns are output channels: (1, 3, 5) and (2, -4, 6).
-        ("y = MatMul(x, d)", 255 * 10),
-        ("y = Gemm(x, d)", 255 * 10),
+        ("y = MatMul(x, d)", 255 * 6),
+        ("y = Gemm(x, d)", 255 * 6),
         # Transposed, rows are output channels: (1, 2), (3, -4) and (5, 6).
         ("y = Gemm<transB=1>(z, d)", 255 * 11),
     ],
@@ -59,7 +59,7 @@ def test_seven_bits_are_safe_and_eight_are_not() -> None:
         found = largest_pair_sums(
             model(
                 "d = DequantizeLinear(w, one, signed_zero)  y = MatMul(x, d)",
-                f"int8[2,1] w = {{{largest}, {-largest}}}",
+                f"int8[2,1] w = {{{largest}, {largest}}}",
                 "N,2",
                 "N,1",
             )
@@ -69,6 +69,25 @@ def test_seven_bits_are_safe_and_eight_are_not() -> None:
     assert worst(64) == 32_640 <= LARGEST_INT16
     assert worst(65) > LARGEST_INT16
     assert worst(-128) == 255 * 256
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "d = DequantizeLinear(w, one, signed_zero)  y = Conv<group=2>(x, d)",  # depthwise
+        "d = DequantizeLinear(u, one, zero)  y = Conv(x, d)",  # unsigned weights
+    ],
+)
+def test_what_is_exact_everywhere_is_left_out(layer: str) -> None:
+    weights = "int8[2,1,1,2] w = {127, 127, 127, 127}, uint8[1,2,1,1] u = {255, 255}"
+    assert largest_pair_sums(model(layer, weights, "N,2,4,4", "N,M,H,W")) == {}
+
+
+def test_int8_activations_saturate_as_well() -> None:
+    layer = """a = QuantizeLinear(x, one, signed_zero)  b = DequantizeLinear(a, one, signed_zero)
+        d = DequantizeLinear(w, one, signed_zero)  y = MatMul(b, d)"""
+    found = largest_pair_sums(model(layer, "int8[2,1] w = {100, 100}", "N,2", "N,1"))
+    assert list(found.values()) == [255 * 200]
 
 
 def test_the_bound_is_the_instruction_s() -> None:

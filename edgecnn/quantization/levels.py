@@ -1,0 +1,99 @@
+"""As many levels for each output channel as can be had without a sum that saturates.
+
+AVX2 adds two products of an unsigned and a signed byte in 16 bits. Weights of 7 bits, up to 64,
+keep every such sum within. But all that must hold is that two weights of one sign which meet sum to
+128 or less: where a large one has a small neighbour, the channel can have up to 8 bits. Depthwise
+convolutions do not use the instruction and keep 8 bits in any case.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from edgecnn.quantization.bound import channel_axis, in_order, is_depthwise, largest_sums
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx_ir as ir
+    from numpy.typing import NDArray
+
+# 255 * 128 = 32,640 is the largest multiple of 255 that 16 bits hold.
+_LARGEST_SUM, _LARGEST, _SAFE_LARGEST = 128, 127, 64
+# Rounding adds at most a half to each of two weights, so at 127 they always fit.
+_TARGETS = (127.0, 127.25, 127.5, 127.75, 128.0)
+
+Overrides = dict[str, list[dict[str, Any]]]
+
+
+def bounded_levels(core: ir.Model) -> Overrides:
+    """Give the scales of a core's weights, as the option TensorQuantOverrides takes them.
+
+    Weights that two nodes use in different ways are left out: the quantizer gives them 7 bits.
+
+    Args:
+        core: A float core.
+
+    Returns:
+        A scale and zero point for each output channel, by the names of the weights.
+    """
+    import numpy as np
+
+    found: Overrides = {}
+    zero_point = np.array(0, np.int8)
+    for value in core.graph.initializers.values():
+        axis = _common_axis(value)
+        if axis is None or value.const_value is None:
+            continue
+        weights = value.const_value.numpy()
+        if weights.dtype != np.float32:
+            continue
+        depthwise = all(is_depthwise(node, weights.shape) for node, _ in value.uses())
+        scales = channel_scales(in_order(weights, axis), paired=not depthwise)
+        found[str(value.name)] = [
+            {"axis": axis, "scale": scale, "zero_point": zero_point} for scale in scales
+        ]
+    return found
+
+
+def channel_scales(weights: NDArray[np.float32], *, paired: bool) -> NDArray[np.float32]:
+    """Give the smallest scale of each channel with which no weight is clipped and no sum saturates.
+
+    Args:
+        weights: float32 [channels, places of the kernel, input channels], as `in_order` gives them.
+        paired: Two products may be added in 16 bits; without it every channel gets 8 bits.
+
+    Returns:
+        float32 [channels]; never larger than that of 7 bits. 1 for a channel of zeros.
+    """
+    import numpy as np
+
+    largest = np.abs(weights).max(axis=(1, 2)).astype(np.float64)
+    scales = _rounded(largest / (_SAFE_LARGEST if paired else _LARGEST))
+    sums = largest_sums(weights.astype(np.float64))
+    for target in _TARGETS if paired else ():
+        tried = _rounded(np.maximum(sums / target, largest / _LARGEST))
+        # Divided and rounded as the quantizer does.
+        numbers = np.rint(weights / tried[:, None, None])
+        scales = np.where(largest_sums(numbers) <= _LARGEST_SUM, np.minimum(scales, tried), scales)
+    return scales
+
+
+def _rounded(scales: NDArray[np.float64]) -> NDArray[np.float32]:
+    import numpy as np
+
+    rounded = scales.astype(np.float32)
+    return np.where(rounded < np.finfo(np.float32).tiny, np.float32(1), rounded)
+
+
+def _common_axis(value: ir.Value) -> int | None:
+    """Give the axis of the output channels, if all nodes that read a constant agree on it."""
+    if value.is_graph_output():
+        return None
+    rank = len(value.shape or ())
+    axes = {_axis(node, rank) if place == 1 else None for node, place in value.uses()}
+    return axes.pop() if len(axes) == 1 else None
+
+
+def _axis(node: ir.Node, rank: int) -> int | None:
+    # Of a product with more axes than two the quantizer takes another for the channels'.
+    return None if node.op_type == "MatMul" and rank != 2 else channel_axis(node, rank)
