@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgecnn.graph import clean
 from edgecnn.quantization.correcting import CORRECTIONS
 from edgecnn.quantization.corrections.bias import channel_means
-from edgecnn.quantization.corrections.gptq import round_rows
+from edgecnn.quantization.corrections.gptq import Limits, round_rows
 from edgecnn.quantization.corrections.layers import find_layers
 from edgecnn.quantization.corrections.windows import read_windows, to_rows, windows_of
 from edgecnn.quantization.distance import measure_distance
@@ -232,13 +232,16 @@ def run_tensors(core: ir.Model, names: list[str]) -> list[NDArray[np.float32]]:
 
 
 def test_rounding_finds_the_best_of_a_small_case() -> None:
+    def rounded(numbers: list[float], covariance: Any, room: float = 99, high: int = 9) -> Any:
+        limits = Limits(*map(np.array, ([[-high]], [[high]], [[room]], [[1, 2], [0, 2]])))
+        return round_rows(np.array([[numbers]]), np.array([covariance]), limits)[0, 0].tolist()
+
+    apart = np.eye(2)
+    assert rounded([0.4, 0.4], apart) == [0, 0]
     # Two inputs that are always alike: 0.4 + 0.4 is nearer to 1 than to 0.
-    covariance = np.array([[[1.0, 0.999], [0.999, 1.0]]])
-    rounded = round_rows(np.array([[[0.4, 0.4]]]), covariance, np.array([[-9]]), np.array([[9]]))
-    assert rounded.sum() == 1
-    apart = round_rows(np.array([[[0.4, 0.4]]]), np.eye(2)[None], np.array([[-9]]), np.array([[9]]))
-    assert apart.sum() == 0
-    limited = round_rows(
-        np.array([[[7.6, 0.4]]]), np.eye(2)[None], np.array([[-5]]), np.array([[5]])
-    )
-    assert limited.tolist() == [[[5, 0]]]
+    alike = np.array([[1.0, 0.999], [0.999, 1.0]])
+    assert sum(rounded([0.4, 0.4], alike)) == 1
+    assert rounded([7.6, 0.4], apart, high=5) == [5, 0]
+    assert rounded([7.6, 6.2], apart, room=12) == [8, 4]
+    assert rounded([-7.6, -6.2], apart, room=12) == [-8, -4]
+    assert rounded([7.6, -6.2], apart, room=12) == [8, -6]

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from edgecnn.quantization.bound import channel_axis, in_order, is_depthwise, largest_sums
 from edgecnn.quantization.corrections.layers import Layer, find_layers
 from edgecnn.quantization.corrections.tapping import tap
 from edgecnn.quantization.corrections.windows import (
@@ -23,7 +24,6 @@ from edgecnn.quantization.corrections.windows import (
     to_rows,
     windows_of,
 )
-from edgecnn.quantization.safety import LARGEST_INT16
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 _WINDOWS = 16_384
 # Share of the mean variance that is added to each, as GPTQ does.
 _DAMPING = 0.01
-_LARGEST_UINT8 = 255
+# 255 times this is the largest sum of two products that 16 bits hold.
+LARGEST_SUM = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,8 +74,8 @@ def round_by_covariance(
 ) -> ir.Model:
     """Round the weights of convolutions and matrix products anew, within the same scales.
 
-    No weight becomes larger than the largest of its channel was, and a channel whose products
-    could not saturate in 16 bits stays so. Layers whose padding is not written out, transposed
+    No weight becomes larger than the largest of its channel was, and a channel no two of whose
+    products could saturate 16 bits stays so. Layers whose padding is not written out, transposed
     convolutions and those of other ranks stay as they are.
 
     Args:
@@ -96,16 +97,43 @@ def round_by_covariance(
     return model
 
 
-def round_rows(
-    rows: Matrices, covariance: Matrices, low: NDArray[Any], high: NDArray[Any]
-) -> Matrices:
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """What integers weights may become.
+
+    Attributes:
+        low: The least; they broadcast to [groups, rows].
+        high: The largest; likewise.
+        room: The largest sum of two of one sign that meet; likewise.
+        neighbours: Which meet each weight, [K, 2]; K stands for none.
+    """
+
+    low: NDArray[Any]
+    high: NDArray[Any]
+    room: NDArray[Any]
+    neighbours: NDArray[np.int64]
+
+    def clip(self, column: Matrices, beside: Matrices) -> Matrices:
+        """Keep a weight of each row within the limits.
+
+        Args:
+            column: [groups, rows].
+            beside: What it meets and is rounded already, else 0; [groups, 2, rows].
+        """
+        import numpy as np
+
+        high = np.minimum(self.high, self.room - np.maximum(beside, 0).max(axis=1))
+        low = np.maximum(self.low, np.maximum(-beside, 0).max(axis=1) - self.room)
+        return np.clip(column, low, high)
+
+
+def round_rows(rows: Matrices, covariance: Matrices, limits: Limits) -> Matrices:
     """Round rows of numbers to integers such that `rows @ input` changes little.
 
     Args:
         rows: float64 [groups, rows, K].
         covariance: Of the inputs, with damping; float64 [groups, K, K], positive definite.
-        low: The least integers allowed; they broadcast to [groups, rows].
-        high: The largest.
+        limits: What integers they may become.
 
     Returns:
         Integers; float64 [groups, rows, K].
@@ -114,19 +142,27 @@ def round_rows(
 
     order = np.argsort(-np.diagonal(covariance, axis1=1, axis2=2), axis=1, kind="stable")
     left = np.take_along_axis(rows, order[:, None, :], 2)
-    inverse = np.linalg.inv(
-        np.take_along_axis(
-            np.take_along_axis(covariance, order[:, :, None], 1), order[:, None, :], 2
-        )
-    )
-    # Row i says by how much the weights after i make up for an error of weight i.
-    shares = np.linalg.cholesky(inverse).transpose(0, 2, 1)
-    rounded = np.empty_like(left)
-    for i in range(left.shape[2]):
-        rounded[:, :, i] = np.clip(np.rint(left[:, :, i]), low, high)
-        error = (left[:, :, i] - rounded[:, :, i]) / shares[:, i, i, None]
+    shares = _shares(covariance, order)
+    groups, count, size = rows.shape
+    # The last column stands for no neighbour.
+    rounded, every = np.zeros((groups, count, size + 1)), np.arange(groups)
+    for i in range(size):
+        beside = rounded[every[:, None], :, limits.neighbours[order[:, i]]]
+        number = limits.clip(np.rint(left[:, :, i]), beside)
+        rounded[every, :, order[:, i]] = number
+        error = (left[:, :, i] - number) / shares[:, i, i, None]
         left[:, :, i + 1 :] -= error[:, :, None] * shares[:, None, i, i + 1 :]
-    return np.take_along_axis(rounded, np.argsort(order, axis=1)[:, None, :], 2)
+    return rounded[:, :, :size]
+
+
+def _shares(covariance: Matrices, order: NDArray[np.int64]) -> Matrices:
+    """Say in row i by how much the weights after i, in order, make up for an error of weight i."""
+    import numpy as np
+
+    by_row = np.take_along_axis(covariance, order[:, :, None], 1)
+    inverse = np.linalg.inv(np.take_along_axis(by_row, order[:, None, :], 2))
+    shares: Matrices = np.linalg.cholesky(inverse).transpose(0, 2, 1)
+    return shares
 
 
 def _tasks(model: ir.Model, core: ir.Model) -> list[_Task]:
@@ -170,24 +206,44 @@ def _round(task: _Task, covariance: Matrices) -> None:
     import numpy as np
 
     packed, node, groups = task.layer.weights, task.layer.node, task.windows.groups
-    own, limits = packed.numbers, np.iinfo(packed.numbers.dtype)
+    own = packed.numbers
     old = to_rows(node, own.astype(np.int64), groups)
     scale, zero = packed.by_channel(groups, old.shape[0] * old.shape[1])
-    old = old - zero[:, :, None]
-    largest = np.abs(old).max(axis=2)
-    low, high = np.maximum(-largest, limits.min - zero), np.minimum(largest, limits.max - zero)
-    rows = to_rows(node, task.exact.astype(np.float64), groups) / scale[:, :, None]
-    variance = np.trace(covariance, axis1=1, axis2=2)[:, None, None] / rows.shape[2]
+    exact = to_rows(node, task.exact.astype(np.float64), groups) / scale[:, :, None]
+    variance = np.trace(covariance, axis1=1, axis2=2)[:, None, None] / exact.shape[2]
     # Where nothing varies, the little that is left rounds to the nearest.
-    damped = covariance + np.eye(rows.shape[2]) * (_DAMPING * variance + 1e-12)
-    new = round_rows(rows, damped, low, high).astype(np.int64)
-    new = np.where(_saturates(new) & ~_saturates(old), old, new)
-    packed.replace(from_rows(node, new + zero[:, :, None], own))
+    damped = covariance + np.eye(exact.shape[2]) * (_DAMPING * variance + 1e-12)
+    limits = _limits(task, old - zero[:, :, None], zero)
+    new = round_rows(exact, damped, limits) + zero[:, :, None]
+    packed.replace(from_rows(node, new, own))
 
 
-def _saturates(rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _limits(task: _Task, old: NDArray[np.int64], zero: NDArray[np.int64]) -> Limits:
     import numpy as np
 
-    largest = np.sort(np.abs(rows), axis=2)[:, :, -2:].sum(axis=2, keepdims=True)
-    found: NDArray[np.bool_] = _LARGEST_UINT8 * largest > LARGEST_INT16
+    node, own = task.layer.node, task.layer.weights.numbers
+    whole, largest = np.iinfo(own.dtype), np.abs(old).max(axis=2)
+    low, high = np.maximum(-largest, whole.min - zero), np.minimum(largest, whole.max - zero)
+    axis = channel_axis(node, own.ndim)
+    assert axis is not None
+    room = np.full(old.shape[:2], np.inf)
+    if own.dtype == np.int8 and not is_depthwise(node, own.shape):
+        sums = largest_sums(in_order(own.astype(np.int64), axis)).reshape(room.shape)
+        room[sums <= LARGEST_SUM] = LARGEST_SUM
+    return Limits(low, high, room, _neighbours(node, own.shape, axis))
+
+
+def _neighbours(node: ir.Node, shape: tuple[int, ...], axis: int) -> NDArray[np.int64]:
+    """Say which places of a channel's weights meet each of them, two at most; [K, 2]."""
+    import numpy as np
+
+    size = int(np.prod(shape)) // shape[axis]
+    one = [1 if place == axis else length for place, length in enumerate(shape)]
+    laid = in_order(np.arange(size).reshape(one), axis)[0]
+    found = np.full((size, 2), size)
+    # An odd number of channels is filled up with zeros, or runs on into the next place.
+    for number, lines in enumerate((laid, laid.reshape(1, -1))):
+        count = lines.shape[1] // 2 * 2
+        first, second = lines[:, 0:count:2], lines[:, 1:count:2]
+        found[first, number], found[second, number] = second, first
     return found
