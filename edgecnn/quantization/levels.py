@@ -26,7 +26,7 @@ Overrides = dict[str, list[dict[str, Any]]]
 
 
 def bounded_levels(core: ir.Model) -> Overrides:
-    """Give the scales of a core's weights, as the option TensorQuantOverrides takes them.
+    """Say how a core's constants are quantized, as the option TensorQuantOverrides takes it.
 
     Weights that two nodes use in different ways are left out: the quantizer gives them 7 bits.
 
@@ -34,24 +34,20 @@ def bounded_levels(core: ir.Model) -> Overrides:
         core: A float core.
 
     Returns:
-        A scale and zero point for each output channel, by the names of the weights.
+        A scale and zero point for each output channel, by the names of the weights; and all 8 bits
+        for constants that nothing multiplies, such as those of an addition.
     """
     import numpy as np
 
     found: Overrides = {}
-    zero_point = np.array(0, np.int8)
     for value in core.graph.initializers.values():
-        axis = _common_axis(value)
-        if axis is None or value.const_value is None:
+        if value.const_value is None or value.const_value.numpy().dtype != np.float32:
             continue
-        weights = value.const_value.numpy()
-        if weights.dtype != np.float32:
-            continue
-        depthwise = all(is_depthwise(node, weights.shape) for node, _ in value.uses())
-        scales = channel_scales(in_order(weights, axis), paired=not depthwise)
-        found[str(value.name)] = [
-            {"axis": axis, "scale": scale, "zero_point": zero_point} for scale in scales
-        ]
+        axes = {_channel_axis(node, place, value) for node, place in value.uses()}
+        if axes == {None} and not any(_multiplies(node) for node, _ in value.uses()):
+            found[str(value.name)] = [{"reduce_range": False}]
+        elif len(axes) == 1 and None not in axes:
+            found[str(value.name)] = _scales(value, next(iter(axes)) or 0)
     return found
 
 
@@ -85,15 +81,24 @@ def _rounded(scales: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.where(rounded < np.finfo(np.float32).tiny, np.float32(1), rounded)
 
 
-def _common_axis(value: ir.Value) -> int | None:
-    """Give the axis of the output channels, if all nodes that read a constant agree on it."""
-    if value.is_graph_output():
-        return None
-    rank = len(value.shape or ())
-    axes = {_axis(node, rank) if place == 1 else None for node, place in value.uses()}
-    return axes.pop() if len(axes) == 1 else None
+def _scales(value: ir.Value, axis: int) -> list[dict[str, Any]]:
+    import numpy as np
+
+    assert value.const_value is not None
+    weights, zero_point = value.const_value.numpy(), np.array(0, np.int8)
+    depthwise = all(is_depthwise(node, weights.shape) for node, _ in value.uses())
+    scales = channel_scales(in_order(weights, axis), paired=not depthwise)
+    return [{"axis": axis, "scale": scale, "zero_point": zero_point} for scale in scales]
 
 
-def _axis(node: ir.Node, rank: int) -> int | None:
+def _channel_axis(node: ir.Node, place: int, value: ir.Value) -> int | None:
+    """Give the axis of the output channels of what a node reads at some place as its weights."""
+    rank = len(value.const_value.shape) if value.const_value is not None else 0
     # Of a product with more axes than two the quantizer takes another for the channels'.
-    return None if node.op_type == "MatMul" and rank != 2 else channel_axis(node, rank)
+    if place != 1 or (node.op_type == "MatMul" and rank != 2):
+        return None
+    return channel_axis(node, rank)
+
+
+def _multiplies(node: ir.Node) -> bool:
+    return channel_axis(node, 2) is not None

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +18,10 @@ from edgecnn.graph import clean
 from edgecnn.quantization.bound import in_order, largest_sums
 from edgecnn.quantization.levels import bounded_levels, channel_scales
 from edgecnn.quantization.making import quantize_core
+from edgecnn.quantization.running import open_core
 from edgecnn.quantization.safety import largest_pair_sums
 from tests.conftest import CONTRACT, TinyNet
+from tests.emulator import needs_emulator, run_as
 
 Array = NDArray[np.float32]
 
@@ -121,18 +119,19 @@ def test_the_quantizer_takes_the_levels(tiny_net: TinyNet) -> None:
     assert max(sums.values()) <= 32_640
 
 
-def test_weights_with_two_uses_are_left_to_the_quantizer() -> None:
+def test_what_is_not_a_weight_keeps_8_bits_and_what_has_two_uses_7() -> None:
     text = """<ir_version: 8, opset_import: ["" : 18]>
     net (float[N,4] x) => (float[N,4] y)
-    <float[4,4] w = {0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15}> {
-        a = Gemm(x, w)  y = Gemm<transB=1>(a, w)
+    <float[4,4] w = {0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15}, float[4] c = {1,2,3,4},
+     float[4] bias = {1,2,3,4}> {
+        a = Gemm(x, w, bias)  b = Gemm<transB=1>(a, w)  y = Add(b, c)
     }"""
-    assert bounded_levels(ir.from_onnx_text(text)) == {}
+    assert bounded_levels(ir.from_onnx_text(text)) == {"c": [{"reduce_range": False}]}
 
 
-EMULATOR = "qemu-x86_64-static"
 # Channels in and out, groups, kernel; None for a matrix product.
-SHAPES = [
+Shape = tuple[int, int, int, int | None]
+SHAPES: list[Shape] = [
     (3, 8, 1, 3),  # an odd number of channels
     (16, 16, 1, 3),  # MLAS's kernel for whole convolutions
     (16, 6, 1, 3),  # a matrix product
@@ -141,119 +140,89 @@ SHAPES = [
     (6, 16, 1, 1),
     (7, 5, 1, None),
 ]
-DEPTHWISE = [(16, 3), (6, 3), (64, 5), (1, 3)]
-CHILD = """
-import sys
-import numpy as np, onnxruntime
-for file in sys.argv[1:]:
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    shape = session.get_inputs()[0].shape
-    x = np.full([3 if size == "N" else size for size in shape], 255, np.uint8)
-    rows = [session.run(None, {"x": part})[0] for part in (x, x[:1])]
-    print(*sorted({int(value) for row in rows for value in row.ravel()}))
-"""
+DEPTHWISE: list[Shape] = [(16, 16, 16, 3), (6, 6, 6, 3), (64, 64, 64, 5), (1, 1, 1, 3)]
+Layer = tuple[Shape, list[int]]
+BATCH = 3
 
 
-def net_of(weights: NDArray[np.int8], groups: int = 1) -> bytes:
-    """Make a layer that answers 200 to pixels of 255, if all its sums are exact."""
-    image = weights.ndim == 4
-    per_output = weights.astype(int).reshape(len(weights), -1).sum(axis=1)
-    larger = 255 * (per_output if image else weights.astype(int).sum(axis=0)) / 200
-    arrays = {
-        "one": np.float32(1),
-        "zero": np.uint8(0),
-        "w": weights,
-        "none": np.int8(0),
-        "larger": np.float32(larger[0]),
-    }
-    size = weights.shape[-1] + 2
-    shape: list[str | int | None] = ["N", len(weights)]
-    if image:
-        shape = ["N", weights.shape[1] * groups, size, size]
-    layer: dict[str, Any] = {"group": groups, "kernel_shape": weights.shape[2:]} if image else {}
-    nodes = [
-        helper.make_node("DequantizeLinear", ["x", "one", "zero"], ["xf"]),
-        helper.make_node("DequantizeLinear", ["w", "one", "none"], ["wf"]),
-        helper.make_node("Conv" if image else "MatMul", ["xf", "wf"], ["yf"], **layer),
-        helper.make_node("QuantizeLinear", ["yf", "larger", "zero"], ["y"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "layer",
-        [helper.make_tensor_value_info("x", TensorProto.UINT8, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.UINT8, None)],
-        [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()],
-    )
+def make_net(layers: list[Layer]) -> bytes:
+    """Make layers side by side that answer 200 to pixels of 255, if all their sums are exact."""
+    arrays: dict[str, Any] = {"one": np.float32(1), "zero": np.uint8(0), "none": np.int8(0)}
+    nodes, inputs, outputs = [], [], []
+    for number, (shape, pattern) in enumerate(layers):
+        x, xf, w, wf, yf, y, larger = (
+            f"{name}{number}" for name in ["x", "xf", "w", "wf", "yf", "y", "larger"]
+        )
+        arrays[w] = weights = patterned(shape, pattern)
+        image = weights.ndim == 4
+        total = weights.astype(int).reshape(len(weights), -1).sum(axis=1 if image else 0)[0]
+        arrays[larger] = np.float32(255 * total / 200)
+        layer: dict[str, Any] = {}
+        if image:
+            layer = {"group": shape[2], "kernel_shape": weights.shape[2:]}
+        nodes += [
+            helper.make_node("DequantizeLinear", [x, "one", "zero"], [xf]),
+            helper.make_node("DequantizeLinear", [w, "one", "none"], [wf]),
+            helper.make_node("Conv" if image else "MatMul", [xf, wf], [yf], **layer),
+            helper.make_node("QuantizeLinear", [yf, larger, "zero"], [y]),
+        ]
+        sizes = input_of(shape).shape
+        inputs.append(helper.make_tensor_value_info(x, TensorProto.UINT8, sizes))
+        outputs.append(helper.make_tensor_value_info(y, TensorProto.UINT8, None))
+    constants = [numpy_helper.from_array(np.asarray(array), name) for name, array in arrays.items()]
+    graph = helper.make_graph(nodes, "layers", inputs, outputs, constants)
     opset = [helper.make_opsetid("", 18)]
     content: bytes = helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
     return content
 
 
-def patterned(shape: tuple[int, int, int, int | None], pattern: list[int]) -> NDArray[np.int8]:
+def patterned(shape: Shape, pattern: list[int]) -> NDArray[np.int8]:
     """Repeat a pattern along the order in which weights meet, for each output channel."""
     inputs, outputs, groups, kernel = shape
     inputs //= groups
-    count = inputs * (kernel or 1) ** 2
-    row = np.resize(np.array(pattern, np.int8), count)
+    row = np.resize(np.array(pattern, np.int8), inputs * (kernel or 1) ** 2)
     if kernel is None:
         return np.repeat(row[:, None], outputs, axis=1)
     return np.repeat(row.reshape(1, kernel, kernel, inputs).transpose(0, 3, 1, 2), outputs, axis=0)
 
 
-def answers(cpu: str, files: list[Path]) -> list[str]:
-    """Run layers on an emulated CPU, and give what each answers."""
-    unset = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-    environment = {k: v for k, v in os.environ.items() if k not in unset}
-    environment |= {"PYTHONPATH": os.pathsep.join(sys.path), "ORT_DISABLE_TELEMETRY": "1"}
-    python = os.path.realpath(sys.executable)
-    child = subprocess.run(
-        [EMULATOR, "-cpu", cpu, python, "-c", CHILD, *map(str, files)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        check=True,
-        env=environment,
-    )
-    return child.stdout.splitlines()
+def input_of(shape: Shape) -> NDArray[np.uint8]:
+    inputs, _, _, kernel = shape
+    size = () if kernel is None else (kernel + 2, kernel + 2)
+    return np.full((BATCH, inputs, *size), 255, np.uint8)
 
 
-def write(folder: Path, nets: list[bytes]) -> list[Path]:
-    files = [folder / f"{number}.onnx" for number in range(len(nets))]
-    for file, net in zip(files, nets, strict=True):
-        file.write_bytes(net)
-    return files
+def answers(outputs: list[NDArray[Any]]) -> list[set[int]]:
+    return [set(output.ravel().tolist()) for output in outputs]
 
 
-needs_emulator = pytest.mark.skipif(
-    shutil.which(EMULATOR) is None, reason="needs `apt-get install qemu-user-static`"
-)
+# Were any other two added, 127 + 127 would meet, and saturate.
+APART: list[Layer] = [(shape, [127, 1]) for shape in SHAPES]
+TOGETHER: list[Layer] = [(shape, [127, 127, 1, 1]) for shape in SHAPES]
+ALONE: list[Layer] = [(shape, [127]) for shape in DEPTHWISE]
 
 
 @pytest.mark.slow
 @needs_emulator
 def test_on_avx2_only_neighbours_meet_and_depthwise_is_exact(tmp_path: Path) -> None:
-    # Were any other two added, 127 + 127 would meet, and saturate.
-    apart = [net_of(patterned(shape, [127, 1]), shape[2]) for shape in SHAPES]
-    together = [net_of(patterned(shape, [127, 127, 1, 1]), shape[2]) for shape in SHAPES]
-    depthwise = [net_of(np.full((n, 1, k, k), 127, np.int8), n) for n, k in DEPTHWISE]
-    found = answers("Haswell", write(tmp_path, [*apart, *together, *depthwise]))
-    assert found[: len(SHAPES)] == ["200"] * len(SHAPES)
-    assert "200" not in found[len(SHAPES) : 2 * len(SHAPES)]
-    assert found[2 * len(SHAPES) :] == ["200"] * len(DEPTHWISE)
+    layers = [*APART, *ALONE, *TOGETHER]
+    inputs = {f"x{number}": input_of(shape) for number, (shape, _) in enumerate(layers)}
+    found = answers(run_as("Haswell", make_net(layers), inputs, tmp_path))
+    exact = len(APART) + len(ALONE)
+    assert found[:exact] == [{200}] * exact
+    assert all(200 not in each for each in found[exact:])
 
 
 @pytest.mark.slow
 @needs_emulator
 def test_depthwise_is_exact_without_avx_too(tmp_path: Path) -> None:
-    depthwise = [net_of(np.full((n, 1, k, k), 127, np.int8), n) for n, k in DEPTHWISE]
-    assert answers("Nehalem", write(tmp_path, depthwise)) == ["200"] * len(DEPTHWISE)
+    inputs = {f"x{number}": input_of(shape) for number, shape in enumerate(DEPTHWISE)}
+    found = answers(run_as("Nehalem", make_net(ALONE), inputs, tmp_path))
+    assert found == [{200}] * len(DEPTHWISE)
 
 
-def test_the_layers_above_answer_200_where_sums_are_exact(tmp_path: Path) -> None:
-    from edgecnn.quantization.running import open_core
-
-    for shape in SHAPES:
-        session = open_core(net_of(patterned(shape, [127, 1]), shape[2]))
-        sizes = [1 if isinstance(size, str) else size for size in session.get_inputs()[0].shape]
-        [answer] = session.run(None, {"x": np.full(sizes, 255, np.uint8)})
-        assert set(answer.ravel().tolist()) == {200}
+def test_the_layers_above_answer_200_here() -> None:
+    layers = [*APART, *ALONE]
+    inputs = {f"x{number}": input_of(shape) for number, (shape, _) in enumerate(layers)}
+    found = answers(open_core(make_net(layers)).run(None, inputs))
+    assert found == [{200}] * len(layers)
