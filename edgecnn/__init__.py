@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from edgecnn.predictor import Predictor, load
     from edgecnn.profiling import profile
     from edgecnn.quantization import quantize
+    from edgecnn.quantization.sensitivity import sensitivity
     from edgecnn.reporting import report
     from edgecnn.training import train
     from edgecnn.verification import verify
@@ -40,6 +41,7 @@ __all__ = [
     "profile",
     "quantize",
     "report",
+    "sensitivity",
     "train",
     "verify",
 ]
@@ -57,6 +59,7 @@ _PLACES = {
     "profile": "edgecnn.profiling",
     "quantize": "edgecnn.quantization",
     "report": "edgecnn.reporting",
+    "sensitivity": "edgecnn.quantization.sensitivity",
     "train": "edgecnn.training",
     "verify": "edgecnn.verification",
 }

@@ -11,6 +11,7 @@ from edgecnn.quantization.sensitivity.report import (
     OperatorTime,
     SensitivityReport,
 )
+from edgecnn.quantization.sensitivity.run import sensitivity
 
 __all__ = [
     "Effect",
@@ -19,4 +20,5 @@ __all__ = [
     "Ranking",
     "SensitivityReport",
     "rank_effects",
+    "sensitivity",
 ]

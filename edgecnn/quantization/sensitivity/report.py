@@ -46,11 +46,13 @@ class OperatorTime:
         operator: Its kind, such as `Conv` or `com.microsoft:QLinearConv`.
         seconds: Its time in one run.
         layers: All layers that it computes.
+        leads: The layer is the first of these: to that one its time is counted.
     """
 
     operator: str
     seconds: float
     layers: tuple[str, ...]
+    leads: bool
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class SensitivityReport:
     Attributes:
         bundle: The bundle's folder.
         variant: The fp32 variant.
-        sha256: Digest of its file.
+        file: Its file's name in the bundle.
+        sha256: The file's digest.
         scheme: How int8 is quantized.
         calibration: How ranges were taken from the calibration images.
         calibration_images: Images of the training split that set the scales.
@@ -95,6 +98,7 @@ class SensitivityReport:
 
     bundle: str
     variant: str
+    file: str
     sha256: str
     scheme: str
     calibration: str
@@ -116,6 +120,8 @@ class SensitivityReport:
         It is their time in fp32 less their time in int8; below 0 where int8 is the slower one.
         """
         wanted = [each for each in self.layers if each.layer in layers]
-        floats = {each.fp32.layers: each.fp32.seconds for each in wanted if each.fp32}
-        integers = {each.int8.layers: each.int8.seconds for each in wanted if each.int8}
-        return sum(floats.values()) - sum(integers.values())
+        return sum(_own(each.fp32) - _own(each.int8) for each in wanted)
+
+
+def _own(time: OperatorTime | None) -> float:
+    return time.seconds if time is not None and time.leads else 0.0
