@@ -59,9 +59,10 @@ def divergence(seen: Histogram, steps: int) -> Loss:
     """Give the loss: the Kullback-Leibler divergence of what is left from what was seen.
 
     What was seen has its cut values in the outermost bins of the range. What is left has the same
-    share in all the bins of a level that are not empty. Zeros are left out, since they lose
-    nothing; they would otherwise be most of what comes out of a ReLU. A range has at least as many
-    bins as levels: with fewer, nothing seems lost.
+    share in all the bins of a level that are not empty; an outermost level with nothing but cut
+    values has one value, or no range would end before an outlier that lies far out. Zeros are left
+    out, since they lose nothing; they would otherwise be most of what comes out of a ReLU. A range
+    has at least as many bins as levels: with fewer, nothing seems lost.
 
     Args:
         seen: What was observed.
@@ -79,12 +80,16 @@ def divergence(seen: Histogram, steps: int) -> Loss:
         shares = np.arange(steps + 2) / (steps + 1)
         places = np.rint(start[:, None] + (end - start)[:, None] * shares).astype(np.int64)
         masses, spread = np.diff(number[places], axis=1), np.diff(filled[places], axis=1)
-        reference, own_sum = masses.copy(), own[places[:, -1]] - own[places[:, 0]]
-        outside = ((0, number[places[:, 0]]), (-1, total - number[places[:, -1]]))
-        for level, cut in outside:
-            edge = counts[places[:, 0] if level == 0 else places[:, -1] - 1]
+        first, last = places[:, 0], places[:, -1]
+        reference, own_sum = masses.copy(), own[last] - own[first]
+        for level, outermost, cut in (
+            (0, first, number[first]),
+            (-1, last - 1, total - number[last]),
+        ):
+            edge = counts[outermost]
             reference[:, level] += cut
             spread[:, level] += (edge == 0) & (cut > 0)
+            masses[:, level] += (masses[:, level] == 0) & (cut > 0)
             own_sum += _times_log(edge + cut) - _times_log(edge)
         with np.errstate(divide="ignore", invalid="ignore"):
             each = np.log(masses / spread)
