@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from edgecnn.agreement import Comparison, ParityReport
 from edgecnn.benchmark import BenchReport
 from edgecnn.benchmark.replayed import Replay
 from edgecnn.evaluation import EvalReport
-from edgecnn.exporting.report import ExportReport
 from edgecnn.gating import together
 from edgecnn.gating.judge import Outcome
-from edgecnn.quantization import QuantizeReport
 from edgecnn.reporting.contract import Finding, Section
 from edgecnn.reporting.material import Kept, Material
+from edgecnn.reporting.sections._quantized import newest_quantization
 from edgecnn.spec import Verdict
 from edgecnn.verification import VerifyReport
 
@@ -39,7 +37,7 @@ def build(material: Material) -> Section | None:
 
 
 def _findings(material: Material) -> Iterator[Finding]:
-    if quantized := _quantized(material):
+    if quantized := newest_quantization(material):
         found, kept = quantized
         yield Finding("Is int8 worth having?", found.verdict, kept)
         if found.gate:
@@ -59,15 +57,6 @@ def _findings(material: Material) -> Iterator[Finding]:
     again = next((one for one in material.all(BenchReport) if one.body.replay), None)
     if again and again.body.replay:
         yield Finding("Does the latency come out again?", _replayed(again.body.replay), again)
-
-
-def _quantized(material: Material) -> tuple[QuantizeReport, Kept[Any]] | None:
-    """Give what the newest quantization found, and the report that it stands in."""
-    found: list[tuple[QuantizeReport, Kept[Any]]] = [
-        (kept.body, kept) for kept in material.all(QuantizeReport)
-    ]
-    found += [(kept.body.int8, kept) for kept in material.all(ExportReport) if kept.body.int8]
-    return max(found, key=lambda one: one[1].report.created, default=None)
 
 
 def _with_reason(verdict: Verdict, reason: str) -> Verdict:
