@@ -3,7 +3,8 @@
 One function serves fp32 and int8. Quantizing a graph with its preprocessing inside costs most of
 what int8 gains: the normalisation becomes int8 steps of its own. Put in front of the quantized
 core instead, its last Transpose meets the one that ONNX Runtime adds before the first convolution,
-and both go.
+and both go. Where the core's own QuantizeLinear would only give each pixel back, pixels go straight
+into it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 PIXELS = "pixels"
 NAMESPACE = "edgecnn/"
+# What ONNX Runtime's quantizer calls a tensor's integers.
+_QUANTIZED = "_QuantizeLinear_Output"
 
 
 def put_preprocessing_in_front(core: ir.Model, contract: InputContract) -> ir.Model:
@@ -29,6 +32,9 @@ def put_preprocessing_in_front(core: ir.Model, contract: InputContract) -> ir.Mo
     `pixels`, uint8 [N, H, W, C], are reshaped to [N, H, W*C], cast, multiplied, shifted, reshaped
     back and, where the core takes NCHW, transposed. The constants are repeated to the length of a
     row, W*C, because engines are slow at multiplying by three numbers in turn.
+
+    If that and the QuantizeLinear behind it give each of the 256 pixel values back in every
+    channel, both are left out, and `pixels` are only transposed.
 
     Args:
         core: A model with one input, float32 [N, C, H, W] or [N, H, W, C]; it is left as it is.
@@ -53,6 +59,11 @@ def put_preprocessing_in_front(core: ir.Model, contract: InputContract) -> ir.Mo
         shape=ir.Shape([batch, height, width, channels]),
         type=ir.TensorType(ir.DataType.UINT8),
     )
+    quantizing = _gives_pixels_back(image, contract)
+    if quantizing is not None:
+        graph.inputs[:] = [pixels]
+        _transpose_alone(graph, pixels, quantizing)
+        return model
     # In a Reshape, 0 means: as it was.
     size = batch if isinstance(batch, int) else 0
     factor, offset = row_constants(contract)
@@ -71,6 +82,8 @@ def put_preprocessing_in_front(core: ir.Model, contract: InputContract) -> ir.Mo
 def float_core(model: ir.Model) -> ir.Model:
     """Take the preprocessing off again: the model it was put in front of, to the byte.
 
+    Where pixels go straight into a quantized core, its input is what `fold_pixels` made it.
+
     Args:
         model: A model made by `put_preprocessing_in_front`; it is left as it is.
 
@@ -85,6 +98,8 @@ def float_core(model: ir.Model) -> ir.Model:
             "The model has no preprocessing of edgecnn's in front of it.",
             "Export it with `edgecnn export`.",
         )
+    if len(steps) == 1:
+        return _quantize_again(core, steps[0])
     output = steps[-1].outputs[0]
     turned = steps[-1].op_type == "Transpose"
     image = _float_input(graph.inputs[0], name=output.name, layout="nchw" if turned else "nhwc")
@@ -129,6 +144,65 @@ def _check_input(graph: ir.Graph, contract: InputContract) -> ir.Value:
         f"Preprocessing cannot be put in front of the inputs ({found}).",
         f"The model must have one input, float32 [N, {', '.join(map(str, wanted))}].",
     )
+
+
+def _gives_pixels_back(image: ir.Value, contract: InputContract) -> ir.Node | None:
+    """Give the QuantizeLinear that turns preprocessed pixels into what they were, if one does."""
+    import numpy as np
+
+    uses = list(image.uses())
+    node = uses[0].node if len(uses) == 1 else None
+    if node is None or node.op_type != "QuantizeLinear" or contract.layout != "nchw":
+        return None
+    constants = [value.const_value for value in node.inputs[1:] if value is not None]
+    if len(constants) != 2 or any(each is None or each.size != 1 for each in constants):
+        return None
+    scale, zero_point = (each.numpy().reshape(()) for each in constants if each is not None)
+    if zero_point.dtype != np.uint8 or image.is_graph_output() or not _can_be_put_back(node):
+        return None
+    every = np.arange(256, dtype=np.float32)[:, None]
+    factor, offset = (row[: contract.channels] for row in row_constants(contract))
+    numbers = np.rint((every * factor - offset) / scale) + np.float32(zero_point)
+    return node if (numbers == every).all() else None
+
+
+def _can_be_put_back(quantizing: ir.Node) -> bool:
+    number, image = quantizing.outputs[0], quantizing.inputs[0]
+    readers = [use.node for use in number.uses()]
+    same = all(list(each.inputs[1:]) == list(quantizing.inputs[1:]) for each in readers)
+    named = image is not None and number.name == f"{image.name}{_QUANTIZED}"
+    kinds = {each.op_type for each in readers}
+    return named and same and kinds == {"DequantizeLinear"}
+
+
+def _transpose_alone(graph: ir.Graph, pixels: ir.Value, quantizing: ir.Node) -> None:
+    import onnx_ir as ir
+
+    number = quantizing.outputs[0]
+    node = ir.node(
+        "Transpose", [pixels], {"perm": [0, 3, 1, 2]}, name=f"{NAMESPACE}{quantizing.name}"
+    )
+    ir.convenience.replace_nodes_and_values(
+        graph, quantizing, [quantizing], [node], [number], [node.outputs[0]]
+    )
+
+
+def _quantize_again(core: ir.Model, transposing: ir.Node) -> ir.Model:
+    """Put the QuantizeLinear back that pixels went around; the name of the float input is in it."""
+    import onnx_ir as ir
+
+    number = transposing.outputs[0]
+    constants = next(iter(number.uses())).node.inputs[1:]
+    name = str(number.name).removesuffix(_QUANTIZED)
+    image = _float_input(core.graph.inputs[0], name=name, layout="nchw")
+    node = ir.node(
+        "QuantizeLinear", [image, *constants], name=str(transposing.name).removeprefix(NAMESPACE)
+    )
+    ir.convenience.replace_nodes_and_values(
+        core.graph, transposing, [transposing], [node], [number], [node.outputs[0]]
+    )
+    core.graph.inputs[:] = [image]
+    return core
 
 
 def _chain(

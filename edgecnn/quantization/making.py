@@ -10,6 +10,7 @@ from edgecnn.quantization.additions import even_scales
 from edgecnn.quantization.answers import answer_in_float
 from edgecnn.quantization.calibration import Histogram, observe, take_ranges
 from edgecnn.quantization.correcting import CORRECTIONS
+from edgecnn.quantization.pixels import pixel_range
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.preparing import prepare
 from edgecnn.quantization.qdq import write_qdq
@@ -54,7 +55,8 @@ def observe_subject(
 def make_int8(subject: Subject, plan: Plan) -> ir.Model:
     """Quantize a prepared core: QDQ, scales around additions such that every CPU rounds them alike.
 
-    Where a fully connected layer gives the answers, they are not rounded to 8 bits.
+    Where a fully connected layer gives the answers, they are not rounded to 8 bits. The input's
+    range is what pixels from 0 to 255 become, whatever the images.
 
     Args:
         subject: What `observe_subject` gave for a plan with the same preparations.
@@ -66,6 +68,7 @@ def make_int8(subject: Subject, plan: Plan) -> ir.Model:
     """
     symmetric = plan.scheme.activations == "int8"
     ranges = take_ranges(subject.observed, plan.calibration, symmetric=symmetric)
+    ranges[str(subject.core.graph.inputs[0].name)] = pixel_range(subject.contract)
     model = write_qdq(subject.core, ranges, plan)
     scales = even_scales(model)
     if scales:

@@ -111,7 +111,7 @@ def as_it_runs(content: bytes) -> AsItRuns:
     constants = {tensor.name: tensor for tensor in graph.initializer}
     floating: dict[str, None] = {}
     uneven: dict[str, None] = {}
-    integers: set[str] = set()
+    integers = _first_integers(graph)
     floats: set[str] = set()
     for node in graph.node:
         reads = set(node.input)
@@ -157,6 +157,21 @@ def optimised(content: bytes) -> onnx.ModelProto:
             ) from error
         with disk_errors(path):
             return onnx.load_model_from_string(path.read_bytes())
+
+
+def _first_integers(graph: onnx.GraphProto) -> set[str]:
+    """Give the pixels that integer operators read as they are, without a QuantizeLinear."""
+    from onnx import TensorProto
+
+    kinds = {value.name: value.type.tensor_type.elem_type for value in graph.input}
+    pixels = {name for name, kind in kinds.items() if kind == TensorProto.UINT8}
+    found: set[str] = set()
+    for node in graph.node:
+        if node.op_type in _MOVES and node.input[0] in pixels:
+            pixels.update(node.output)
+        elif node.op_type != "Cast":
+            found |= pixels & set(node.input)
+    return found
 
 
 def _is_integer(node: onnx.NodeProto) -> bool:
