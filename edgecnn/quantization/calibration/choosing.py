@@ -27,6 +27,7 @@ Progress = Callable[[str, float], None]
 
 _CONFIDENCE = 0.95
 _RESAMPLES = 2000
+_FEWEST = 30  # of fewer images a bootstrap's interval is too narrow, and proves what is not so
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,7 @@ def choose(
     if the selection images prove it better: both are compared on the same images, so the difference
     of their squared errors is resampled image by image (paired percentile bootstrap; the squares
     are skewed, and a t interval would trust their few large ones too much). The confidence is 95 %
-    for all comparisons together (Bonferroni).
+    for all comparisons together (Bonferroni). Fewer than 30 images prove nothing.
 
     Args:
         core: A float core, without preprocessing.
@@ -198,7 +199,7 @@ def _is_smaller(one: NDArray[np.float64], other: NDArray[np.float64], comparison
     import numpy as np
     from scipy.stats import bootstrap
 
-    if len(one) < 2:
+    if len(one) < _FEWEST:
         return False
     interval = bootstrap(
         (one - other,),

@@ -113,7 +113,7 @@ def measure_spread(
         tell: Called with what is done and the share (0 to 1) that is behind.
 
     Raises:
-        InputError: There are too few images, or no other draw is asked for.
+        InputError: There are too few images for so many draws, or no other draw is asked for.
         ModelError: ONNX Runtime refuses the model or its quantizer does.
     """
     from edgecnn.quantization.running import run_core
@@ -127,6 +127,7 @@ def measure_spread(
         draw(dataset, calibration_samples, selection_samples, resample=number)
         for number in range(resamples + 1)
     ]
+    _refuse_repeated(dataset, draws)
     selection = dataset.train.take(draws[0].selection)
     reference = run_core(core, contract, selection.images)
     labels = selection.labels if classes else None
@@ -146,6 +147,18 @@ def measure_spread(
     return Spread(
         len(draws[0].calibration), len(selection), _accuracy(reference, labels), tuple(found)
     )
+
+
+def _refuse_repeated(dataset: Dataset, draws: list[Draw]) -> None:
+    different = len({tuple(sorted(each.calibration.tolist())) for each in draws})
+    if different < len(draws):
+        raise InputError(
+            f"{dataset.source} has too few images for {len(draws)} different draws of "
+            f"{len(draws[0].calibration):,} that calibrate, beside {len(draws[0].selection):,} to "
+            f"select on: the most is {different}.",
+            "Use a smaller --calibration-samples or --selection-samples, or fewer "
+            "--calibration-resamples.",
+        )
 
 
 def _answers(
