@@ -14,9 +14,14 @@ from edgecnn.errors import ModelError
 from edgecnn.evaluation import PairedAccuracy, compare_answers
 from edgecnn.golden import Golden
 from edgecnn.predictor import Predictor, holds_scores
+from edgecnn.quantization.calibration.choosing import Choices
+from edgecnn.quantization.calibration.spread import Spread
+from edgecnn.quantization.mixed import Mixed
+from edgecnn.quantization.options import Wishes
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.report import QuantizeReport, Side
 from edgecnn.quantization.safety import LARGEST_INT16, AsItRuns, as_it_runs, largest_pair_sums
+from edgecnn.quantization.saturation import AUDIT_IMAGES, SaturationReport, audit
 from edgecnn.quantization.verdict import Work, judge, judge_drop
 from edgecnn.records import sha256
 from edgecnn.runtime import open_session
@@ -40,9 +45,7 @@ class Job:
         source: The variant that int8 is made from, located.
         dataset: Its training images calibrated; its test images are answered.
         vectors: The golden vectors.
-        plan: How it is quantized.
-        calibration_images: Images that set the ranges.
-        max_drop: Largest loss of accuracy allowed; None if not named.
+        wishes: What was asked for.
         threads: Threads of the sessions; None for the cores allowed.
         seconds: How long latency is measured.
         tell: Called with what is done and the share (0 to 1) that is behind.
@@ -52,12 +55,36 @@ class Job:
     source: Variant
     dataset: Dataset
     vectors: Golden
-    plan: Plan
-    calibration_images: int
-    max_drop: float | None
+    wishes: Wishes
     threads: int | None
     seconds: float
     tell: Progress
+
+    @property
+    def classes(self) -> bool:
+        """Whether the outputs are scores of classes."""
+        return self.bundle.manifest.contract.output_kind != "other"
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What was found on images of the training split before anything was measured.
+
+    Attributes:
+        plan: How it is quantized.
+        calibration_images: Images that set the ranges.
+        selection: Images that candidates were compared on, uint8 [M, height, width, channels].
+        choices: The candidates; None if there was nothing to choose.
+        spread: What other draws of calibration images would give; None if not asked for.
+        mixed: Which layers stay in float, and why; None likewise.
+    """
+
+    plan: Plan
+    calibration_images: int
+    selection: NDArray[np.uint8]
+    choices: Choices | None = None
+    spread: Spread | None = None
+    mixed: Mixed | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +107,7 @@ def report_on(
     model: ir.Model,
     answers: tuple[Answers, Answers],
     latency: LatencyComparison,
+    found: Found,
 ) -> QuantizeReport:
     """Put together what was found.
 
@@ -89,6 +117,7 @@ def report_on(
         model: What is in it.
         answers: Of the source and of the new variant.
         latency: Of both, in turn.
+        found: What led to the new variant.
     """
     content, labels = located.path.read_bytes(), job.dataset.test.labels
     running = as_it_runs(content)
@@ -97,15 +126,15 @@ def report_on(
     safe = largest <= LARGEST_INT16 and running.same_everywhere
     paired = _paired(job, located, answers)
     gate = None
-    if paired is not None and job.max_drop is not None:
-        gate = judge_drop(paired, job.max_drop, len(labels))
+    if paired is not None and job.wishes.max_drop is not None:
+        gate = judge_drop(paired, job.wishes.max_drop, len(labels))
     agreement = _agreement(job, answers[1].golden_outputs)
     return QuantizeReport(
         bundle=str(job.bundle.folder),
         file=located.path.name,
         sha256=sha256(content),
-        scheme=str(job.plan.scheme),
-        calibration_images=job.calibration_images,
+        scheme=str(found.plan.scheme),
+        calibration_images=found.calibration_images,
         data=job.dataset.name,
         test_images=len(labels),
         fp32=_side(job, job.source, answers[0], latency.first_median_seconds),
@@ -118,10 +147,27 @@ def report_on(
         largest_pair_sum=largest,
         uneven_operators=running.uneven,
         tolerances=_tolerances(job, answers[1].golden_outputs, bit_exact=safe),
-        max_drop=job.max_drop,
+        max_drop=job.wishes.max_drop,
         gate=gate,
         verdict=judge(paired, agreement, latency, gate, work),
+        plan=found.plan,
+        scheme_reason=job.wishes.choice.reason,
+        cpus=job.wishes.choice.fleet,
+        at_risk=job.wishes.choice.at_risk,
+        choices=found.choices,
+        spread=found.spread,
+        mixed=found.mixed,
+        saturation=_saturation(job, content, largest, found),
     )
+
+
+def _saturation(job: Job, content: bytes, largest: int, found: Found) -> SaturationReport | None:
+    """Replay what a CPU that saturates would do, where the weights do not rule it out."""
+    if largest <= LARGEST_INT16:
+        return None
+    job.tell("Replaying what saturates on other CPUs", 0.97)
+    images = found.selection[:AUDIT_IMAGES]
+    return audit(content, job.bundle.manifest.contract, images)
 
 
 def _work(source: Variant, running: AsItRuns) -> Work:

@@ -8,6 +8,11 @@ from typing import ClassVar
 from edgecnn.agreement import Agreement
 from edgecnn.benchmark import LatencyComparison
 from edgecnn.evaluation import PairedAccuracy
+from edgecnn.quantization.calibration.choosing import Choices
+from edgecnn.quantization.calibration.spread import Spread
+from edgecnn.quantization.mixed import Mixed
+from edgecnn.quantization.plan import Plan
+from edgecnn.quantization.saturation import SaturationReport
 from edgecnn.quantization.verdict import Work
 from edgecnn.spec import Tolerance, Verdict
 from edgecnn.stats import Interval
@@ -58,9 +63,18 @@ class QuantizeReport:
         max_drop: Largest loss of accuracy allowed (0.005 is half a point); None if not named.
         gate: Whether the loss is within that; None if it was not named.
         verdict: Whether int8 is worth having.
+        plan: How it was quantized; None in reports of version 1, as all that follows.
+        scheme_reason: Why this scheme, and what it costs.
+        cpus: The CPUs that it was made for.
+        at_risk: Those of them on which products of bytes may saturate.
+        choices: The candidates on the selection images.
+        spread: What other draws of calibration images gave; None if not asked for.
+        mixed: Which layers stay in float, and why; None if not asked for.
+        saturation: What a CPU that saturates would answer; None where the weights rule it out.
     """
 
     KIND: ClassVar[str] = "quantize"
+    VERSION: ClassVar[int] = 2
 
     bundle: str
     file: str
@@ -82,6 +96,14 @@ class QuantizeReport:
     max_drop: float | None
     gate: Verdict | None
     verdict: Verdict
+    plan: Plan | None = None
+    scheme_reason: str = ""
+    cpus: tuple[str, ...] = ()
+    at_risk: tuple[str, ...] = ()
+    choices: Choices | None = None
+    spread: Spread | None = None
+    mixed: Mixed | None = None
+    saturation: SaturationReport | None = None
 
     @property
     def bit_exact(self) -> bool:

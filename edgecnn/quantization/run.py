@@ -2,62 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecnn import extras
-from edgecnn.bundle import Bundle, extend, open_bundle
+from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.bundle_data import bundle_data
-from edgecnn.data import Dataset, by_content
-from edgecnn.disk import temporary_file
+from edgecnn.data import Dataset
 from edgecnn.errors import InputError
-from edgecnn.golden import golden, make_expected
-from edgecnn.quantization.making import quantize_core
-from edgecnn.quantization.measuring import Job, answer, measure_latency, report_on
+from edgecnn.golden import golden
+from edgecnn.quantization.calibration.choosing import Images
+from edgecnn.quantization.calibration.draws import Draw, draw, refuse_unreal
+from edgecnn.quantization.calibration.spread import Spread, measure_spread
+from edgecnn.quantization.candidates import find_plan
+from edgecnn.quantization.making import Subject, make_int8, observe_subject
+from edgecnn.quantization.measuring import Found, Job
+from edgecnn.quantization.mixed import Mixed, find_mixed, point_latency
+from edgecnn.quantization.options import Wishes, check_wishes
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.report import QuantizeReport
 from edgecnn.quantization.verdict import points
+from edgecnn.quantization.writing import draft_variant, int8_name, measure_and_write, read_core
 from edgecnn.runtime import check_available
 from edgecnn.spec import Variant
 from edgecnn.stats import smallest_provable_drop
 
 if TYPE_CHECKING:
-    import numpy as np
     import onnx_ir as ir
-    from numpy.typing import NDArray
 
+Note = Callable[[str], None]
 Progress = Callable[[str, float], None]
 
-CALIBRATION_SAMPLES = 512
 LATENCY_SECONDS = 3.0
+_MIXED_SECONDS = 1.0
 
 
 def quantize(
     bundle: Bundle | Path | str,
     *,
     variant: str = "fp32",
+    cpu: str | None = None,
+    scheme: str | None = None,
+    calibration: str | Sequence[str] | None = None,
     calibration_samples: int | None = None,
+    selection_samples: int | None = None,
+    calibration_resamples: int | None = None,
+    mixed: bool = False,
     max_drop: float | None = None,
     data: Dataset | str | Path | None = None,
     data_dir: Path | None = None,
     threads: int | None = None,
     duration: float | None = None,
-    note: Callable[[str], None] | None = None,
+    note: Note | None = None,
     progress: Progress | None = None,
 ) -> QuantizeReport:
     """Make an int8 variant of a bundle, and measure it against the one it was made from.
 
-    Static quantization, per channel, unsigned activations and 7-bit signed weights, so that every
-    CPU gives the same answers. The variant is called `int8`, or `int8-nchw` and so on after the
-    form that it was made from.
+    Static quantization, per channel. Ranges come from calibration images; how they are taken is
+    chosen on selection images, both of the training split; the test split is read once, for the
+    final figure. The variant is called `int8`, or `int8-nchw` and so on after the form that it was
+    made from, and `int8-s8s8` and so on after a scheme that was named.
 
     Args:
         bundle: A bundle or its folder.
         variant: The fp32 variant to quantize.
+        cpu: The CPUs that it will meet: `any` by default, `auto` for this one, or names such as
+            `avx2,vnni,arm64`. The scheme is made safe on all of them.
+        scheme: Number formats instead of the ones chosen for the CPUs, such as `s8s8`.
+        calibration: How ranges are taken, such as `minmax` or `minmax,mse`; several are compared.
         calibration_samples: Images of the training split that set the ranges; 512 by default, or
             all if there are fewer.
+        selection_samples: Images of the training split that candidates are compared on; 1,024 by
+            default, or what there is.
+        calibration_resamples: Other draws of calibration images whose results are compared.
+        mixed: Leave in float the layers that int8 hurts most, until the rest is good enough.
         max_drop: Largest loss of accuracy allowed; 0.005 is half a point.
         data: Other data to calibrate and test on, or its source; the bundle's own by default.
         data_dir: Folder for downloaded data.
@@ -72,57 +91,124 @@ def quantize(
 
     Raises:
         DataError: There is no data to calibrate on.
-        InputError: A number cannot be.
+        InputError: A name is unknown, or a number cannot be.
         ModelError: The model cannot be quantized.
         BundleError: The variant is missing, stale, damaged, or changed meanwhile.
         UnavailableError: A package is missing.
     """
-    _check(calibration_samples, max_drop)
     extras.require("`edgecnn quantize`", "onnx", "onnx_ir")
     check_available("ort", "cpu")
+    wishes = check_wishes(
+        cpu=cpu,
+        scheme=scheme,
+        calibration=calibration,
+        calibration_samples=calibration_samples,
+        selection_samples=selection_samples,
+        calibration_resamples=calibration_resamples,
+        mixed=mixed,
+        max_drop=max_drop,
+    )
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     source = _source(opened, variant)
-    _refuse_quantized(source)
-    classes = opened.manifest.contract.output_kind != "other"
-    if max_drop is not None and not classes:
-        raise InputError(
-            f"The outputs of {opened.folder} are not classes, so there is no accuracy to lose.",
-            "Leave --max-drop out.",
-        )
-    tell = progress or _ignore
+    _refuse(opened, source, wishes)
+    tell, say = progress or _ignore, note or _ignore_note
     tell("Loading data", 0.0)
     dataset = data if isinstance(data, Dataset) else _data(opened, data, data_dir, tell)
-    vectors = golden(opened)
-    if vectors.stand_in and note:
-        note(_measured_on_stand_ins(opened))
-    if max_drop is not None and note:
-        note(_what_can_be_proved(len(dataset.test), max_drop))
-    images = _calibration_images(dataset, calibration_samples)
     seconds = LATENCY_SECONDS if duration is None else duration
-    plan = Plan()
-    job = Job(opened, source, dataset, vectors, plan, len(images), max_drop, threads, seconds, tell)
-    tell(f"Calibrating on {len(images)} images", 0.1)
-    return _measure_and_write(job, _quantized(source, opened, images, plan))
+    job = Job(opened, source, dataset, golden(opened), wishes, threads, seconds, tell)
+    _say_before(job, say)
+    return _quantize(job, say)
+
+
+def _quantize(job: Job, say: Note) -> QuantizeReport:
+    core, wishes, contract = read_core(job.source), job.wishes, job.bundle.manifest.contract
+    drawn = draw(job.dataset, wishes.calibration_samples, wishes.selection_samples)
+    images = _images(job.dataset, drawn)
+    base = Plan(scheme=wishes.choice.scheme)
+    tell = _part(job.tell, 0.1, 0.3)
+    choices = find_plan(
+        core, contract, images, base, wishes.calibrations, classes=job.classes, tell=tell
+    )
+    job.tell(f"Calibrating on {len(drawn.calibration)} images", 0.3)
+    subject = observe_subject(core, contract, images.calibration, choices.plan)
+    plan, mixed = choices.plan, None
+    if wishes.mixed:
+        plan, mixed = _mixed(job, subject, plan, drawn)
+        for reason in mixed.verdict.reasons:
+            say(reason)
+    spread = _spread(job, core, plan) if wishes.resamples else None
+    found = Found(plan, len(drawn.calibration), images.selection, choices, spread, mixed)
+    return measure_and_write(job, make_int8(subject, plan), _draft(job, found), found)
+
+
+def _mixed(job: Job, subject: Subject, plan: Plan, drawn: Draw) -> tuple[Plan, Mixed]:
+    selection = job.dataset.train.take(drawn.selection)
+    return find_mixed(
+        subject,
+        plan,
+        selection.images,
+        selection.labels if job.classes else None,
+        classes=job.classes,
+        max_drop=job.wishes.max_drop,
+        latency=point_latency(
+            job.source,
+            subject.contract,
+            job.vectors.images,
+            threads=job.threads,
+            seconds=_MIXED_SECONDS,
+        ),
+        tell=_part(job.tell, 0.3, 0.4),
+    )
+
+
+def _images(dataset: Dataset, drawn: Draw) -> Images:
+    train = dataset.train
+    return Images(train.take(drawn.calibration).images, train.take(drawn.selection).images)
+
+
+def _spread(job: Job, core: ir.Model, plan: Plan) -> Spread:
+    wishes = job.wishes
+    return measure_spread(
+        core,
+        job.bundle.manifest.contract,
+        job.dataset,
+        plan,
+        wishes.resamples,
+        classes=job.classes,
+        calibration_samples=wishes.calibration_samples,
+        selection_samples=wishes.selection_samples,
+        tell=_part(job.tell, 0.4, 0.45),
+    )
+
+
+def _draft(job: Job, found: Found) -> Variant:
+    plan, images = found.plan, f"{found.calibration_images} training images of {job.dataset.name}"
+    settings = {
+        "scheme": str(plan.scheme),
+        "cpus": ", ".join(job.wishes.choice.fleet),
+        "calibration": f"{plan.calibration} of {images}",
+        "corrections": ", ".join(plan.corrections),
+        "in float": ", ".join(plan.in_float),
+    }
+    known = {name: text for name, text in settings.items() if text}
+    return draft_variant(job, int8_name(job), _made_by(job), known)
+
+
+def _made_by(job: Job) -> str:
+    wishes, parts = job.wishes, ["edgecnn quantize"]
+    if job.source.name != "fp32":
+        parts.append(f"--variant {job.source.name}")
+    if wishes.choice.scheme != wishes.default:
+        parts.append(f"--scheme {wishes.choice.scheme.name}")
+    if wishes.mixed:
+        parts.append("--mixed")
+    return " ".join(parts)
 
 
 def _data(
     bundle: Bundle, source: str | Path | None, data_dir: Path | None, tell: Progress
 ) -> Dataset:
-    return bundle_data(
-        bundle, source, data_dir=data_dir, progress=lambda what, share: tell(what, share / 10)
-    )
-
-
-def _check(calibration_samples: int | None, max_drop: float | None) -> None:
-    if calibration_samples is not None and calibration_samples < 1:
-        raise InputError(
-            f"{calibration_samples} images calibrate nothing.",
-            "Use --calibration-samples 1 or more.",
-        )
-    if max_drop is not None and not 0 <= max_drop <= 1:
-        raise InputError(
-            f"A loss of {points(max_drop)} points cannot be.", "Use --max-drop 0.5pp, for example."
-        )
+    return bundle_data(bundle, source, data_dir=data_dir, progress=_part(tell, 0.0, 0.1))
 
 
 def _source(bundle: Bundle, name: str) -> Variant:
@@ -141,6 +227,25 @@ def _measured_on_stand_ins(bundle: Bundle) -> str:
         f"The golden vectors of {bundle.folder} are stand-in images, and never change: what "
         "`edgecnn parity` allows int8 is measured on them. Import again with --data for real ones."
     )
+
+
+def _refuse(bundle: Bundle, source: Variant, wishes: Wishes) -> None:
+    _refuse_quantized(source)
+    if wishes.max_drop is not None and bundle.manifest.contract.output_kind == "other":
+        raise InputError(
+            f"The outputs of {bundle.folder} are not classes, so there is no accuracy to lose.",
+            "Leave --max-drop out.",
+        )
+
+
+def _say_before(job: Job, say: Note) -> None:
+    refuse_unreal(job.bundle, job.dataset)
+    if job.vectors.stand_in:
+        say(_measured_on_stand_ins(job.bundle))
+    if job.wishes.named:
+        say(job.wishes.choice.reason)
+    if job.wishes.max_drop is not None:
+        say(_what_can_be_proved(len(job.dataset.test), job.wishes.max_drop))
 
 
 def _refuse_quantized(source: Variant) -> None:
@@ -163,65 +268,13 @@ def _what_can_be_proved(images: int, max_drop: float) -> str:
     return text
 
 
-def _calibration_images(dataset: Dataset, samples: int | None) -> NDArray[np.uint8]:
-    have = len(dataset.train)
-    if (samples or 1) > have:
-        raise InputError(
-            f"{dataset.source} has {have} training images, fewer than {samples or 1}.",
-            f"Use --calibration-samples {have}." if have else "Name other data with --data.",
-        )
-    count = samples or min(CALIBRATION_SAMPLES, have)
-    images: NDArray[np.uint8] = dataset.train.images[by_content(dataset.train)[:count]]
-    return images
-
-
-def _quantized(source: Variant, bundle: Bundle, images: NDArray[np.uint8], plan: Plan) -> ir.Model:
-    from edgecnn.graph.clean import from_bytes
-    from edgecnn.graph.prefix import float_core, put_preprocessing_in_front
-
-    contract = bundle.manifest.contract
-    model = from_bytes(source.path.read_bytes(), where=str(source.path))
-    if not source.preprocessing:
-        return quantize_core(model, contract, images, plan)
-    quantized = quantize_core(float_core(model), contract, images, plan)
-    return put_preprocessing_in_front(quantized, contract)
-
-
-def _measure_and_write(job: Job, model: ir.Model) -> QuantizeReport:
-    from edgecnn.graph.clean import to_bytes
-
-    content, draft = to_bytes(model), _draft(job)
-    with temporary_file(draft.files[0], content) as path:
-        located = replace(draft, files=(str(path),))
-        before, after = answer(job, job.source, 0.2), answer(job, located, 0.35)
-        latency = measure_latency(job, located)
-        report = report_on(job, located, model, (before, after), latency)
-    written = replace(draft, tolerances=report.tolerances, verdict=report.verdict)
-    expected = make_expected(after.golden_outputs, runtime="ort", provider="cpu")
-    extend(job.bundle, {draft.files[0]: content, str(draft.golden): expected}, written)
-    return report
-
-
-def _draft(job: Job) -> Variant:
-    source = job.source
-    name = source.name.replace("fp32", "int8") if "fp32" in source.name else f"{source.name}-int8"
-    flag = "" if source.name == "fp32" else f" --variant {source.name}"
-    settings = {
-        "scheme": str(job.plan.scheme),
-        "calibration": f"{job.calibration_images} training images of {job.dataset.name}",
-    }
-    return replace(
-        source,
-        name=name,
-        precision="int8",
-        files=(f"{name}.onnx",),
-        parent=job.bundle.parent(job.bundle.variant(source.name).files[0]),
-        made_by=f"edgecnn quantize{flag}",
-        golden=f"{name}.golden.npz",
-        settings=settings | ({"golden": "stand-in images"} if job.vectors.stand_in else {}),
-        verdict=None,
-    )
+def _part(tell: Progress, start: float, end: float) -> Progress:
+    return lambda what, share: tell(what, start + (end - start) * share)
 
 
 def _ignore(what: str, share: float) -> None:
+    pass
+
+
+def _ignore_note(text: str) -> None:
     pass

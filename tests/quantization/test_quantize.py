@@ -19,14 +19,13 @@ from edgecnn import bundle as bundles
 from edgecnn.agreement import parity
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.cli._int8 import parse_points, print_int8
-from edgecnn.data import Dataset, Split, by_content
+from edgecnn.data import Dataset, Split
 from edgecnn.errors import BundleError, DataError, InputError
 from edgecnn.golden import expected, golden
 from edgecnn.graph import clean, prefix
 from edgecnn.predictor import load
 from edgecnn.quantization import quantize
-from edgecnn.quantization.run import _calibration_images
-from tests.quantization.conftest import MakeFp32, contents, pictures
+from tests.quantization.conftest import MakeFp32, contents
 
 BRIEFLY = 0.05
 
@@ -44,7 +43,7 @@ def test_int8_is_written_measured_and_recorded(
     assert (int8.precision, int8.preprocessing, int8.batch) == ("int8", True, "dynamic")
     assert int8.parent == after.parent("fp32.onnx")
     assert int8.made_by == "edgecnn quantize"
-    assert "80 training images of tiny" in int8.settings["calibration"]
+    assert "40 training images of tiny" in int8.settings["calibration"]
     assert int8.verdict == report.verdict
     assert int8.tolerances == report.tolerances
     assert report.bit_exact
@@ -116,23 +115,11 @@ def test_what_runs_in_float_is_named_and_promises_nothing(
     assert not report.bit_exact
 
 
-def test_calibration_takes_the_training_images_that_come_first_by_content() -> None:
-    train, test = pictures(40, 0, 100), pictures(30, 150, 256)
-    data = Dataset("d", "/d", ("a", "b", "c", "d"), train, test)
-    chosen = _calibration_images(data, 10)
-    np.testing.assert_array_equal(chosen, train.images[by_content(train)[:10]])
-    shuffled = train.take(np.random.default_rng(0).permutation(40))
-    again = _calibration_images(replace(data, train=shuffled), 10)
-    np.testing.assert_array_equal(chosen, again)
-    assert len(_calibration_images(data, None)) == 40
-    assert len(_calibration_images(replace(data, train=pictures(600, 0, 256)), None)) == 512
-
-
 @pytest.mark.parametrize(
     ("arguments", "flag"),
     [
         ({"calibration_samples": 0}, "--calibration-samples"),
-        ({"calibration_samples": 81}, "--calibration-samples 80"),
+        ({"calibration_samples": 81}, "--calibration-samples 40"),
         ({"max_drop": -0.1}, "--max-drop"),
         ({"max_drop": 1.1}, "--max-drop"),
     ],
