@@ -13,6 +13,7 @@ from edgecnn.cli._options import (
     json_option,
     keep_report,
     names,
+    not_empty,
     note,
     plain_options,
     print_report,
@@ -52,6 +53,13 @@ _FILE_REMEDIES = {
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute error that is allowed.")
 @click.option("--rtol", type=click.FloatRange(min=0), help="Error relative to the expected output.")
 @click.option(
+    "--as-cpu",
+    "cpus",
+    metavar="NAME[,NAME]",
+    callback=not_empty,
+    help="Run the bundle's golden vectors on other CPUs under qemu: haswell, nehalem, …",
+)
+@click.option(
     "--worst",
     default=3,
     show_default=True,
@@ -74,6 +82,7 @@ def command(
     against: str | None,
     runtime: str,
     provider: str | None,
+    cpus: str | None,
     *,
     as_json: bool,
     **options: Any,
@@ -83,6 +92,9 @@ def command(
     MODEL is a bundle, by default the newest: its variants are held against its golden vectors. Or
     it is an ONNX file. OTHER is a bundle or an ONNX file to compare with; two files are compared on
     random inputs, unless you give others. A gate that fails ends with exit code 1.
+
+    With --as-cpu the golden vectors are run on other CPUs, emulated, and held to the same
+    tolerances: bit for bit where that was promised.
     """
     from edgecnn.agreement import parity
     from edgecnn.cli._progress import progress_bar
@@ -91,6 +103,11 @@ def command(
     if other is not None and against is not None:
         raise click.UsageError("OTHER and --against both say what to compare with: give one.")
     bundle = _bundle(model)
+    if cpus:
+        from edgecnn.cli._parity_as import run
+
+        run(bundle, names(cpus), variants, threads=options["threads"], as_json=as_json)
+        return
     with progress_bar() as progress:
         found = parity(
             bundle or str(model),
