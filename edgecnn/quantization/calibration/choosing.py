@@ -131,14 +131,18 @@ def choose(
 
 def describe(plan: Plan, others: Sequence[Plan] = ()) -> str:
     """Name a plan by its calibration, and by whatever else sets it apart from others."""
-    words = [plan.calibration]
-    if any(other.scheme != plan.scheme for other in others):
-        words.append(plan.scheme.name)
-    for name in ("preparations", "corrections", "in_float"):
-        if any(getattr(other, name) != getattr(plan, name) for other in others):
-            own = getattr(plan, name)
-            words.append(f"{len(own)} in float" if name == "in_float" else ", ".join(own))
-    return " with ".join([words[0], " and ".join(filter(None, words[1:]))]).removesuffix(" with ")
+    parts = {
+        "scheme": plan.scheme.name,
+        "preparations": ", ".join(plan.preparations),
+        "corrections": ", ".join(plan.corrections),
+        "in_float": f"{len(plan.in_float)} in float" if plan.in_float else "",
+    }
+    apart = [
+        text
+        for name, text in parts.items()
+        if text and any(getattr(other, name) != getattr(plan, name) for other in others)
+    ]
+    return f"{plan.calibration} with {' and '.join(apart)}" if apart else plan.calibration
 
 
 def far(distance: Distance) -> str:
@@ -160,10 +164,10 @@ def _reason(candidates: Sequence[Candidate], chosen: int) -> str:
             f"No other candidate is nearer to fp32 than {own} ({what} {far(best.distance)}) by "
             f"more than the {images} can be wrong by."
         )
+    later = "" if best is candidates[-1] else " No later candidate is proven nearer still."
     return (
-        f"{own} is nearest to fp32: {what} {far(best.distance)}, against {far(first.distance)} of "
-        f"{describe(first.plan, plans)}; no later candidate is nearer by more than the {images} "
-        "can be wrong by."
+        f"{own} is nearer to fp32 than {describe(first.plan, plans)} by more than the {images} can "
+        f"be wrong by: {what} {far(best.distance)} against {far(first.distance)}.{later}"
     )
 
 

@@ -50,7 +50,7 @@ def test_a_later_plan_that_is_proven_nearer_is_chosen(
     first, second = (each.distance for each in found.candidates)
     assert second.sqnr_db > first.sqnr_db + 6
     assert (first.margin_error is not None) == classes
-    assert "is nearest to fp32" in found.reason
+    assert "is nearer to fp32 than percentile-99.9 by more than the 100 sel" in found.reason
     assert ("dB" in found.reason) != classes
 
 
@@ -101,7 +101,8 @@ def test_plans_are_named_by_what_sets_them_apart() -> None:
     corrected = Plan(SAFE, "mse", corrections=("bias",))
     assert describe(corrected, [corrected, Plan()]) == "mse with bias"
     assert describe(Plan(), [corrected, Plan()]) == "minmax"
-    assert describe(FLOAT, [FLOAT, Plan()]) == "minmax with 1 in float"
+    assert describe(FLOAT, [FLOAT, PLAIN]) == "minmax with 1 in float"
+    assert describe(PLAIN, [FLOAT, PLAIN]) == "minmax"
 
 
 def test_the_spread_of_other_draws(core: ir.Model, tiny_data: Dataset) -> None:
