@@ -86,6 +86,7 @@ def fit(
     *,
     tell: Tell,
     keep: Callable[[Run], None],
+    settle: Callable[[nn.Module], None] | None = None,
 ) -> None:
     """Train until the plan's epochs are done.
 
@@ -97,6 +98,7 @@ def fit(
         plan: How to train.
         tell: Called with each event.
         keep: Called after each epoch, so that the run can be resumed.
+        settle: Called with the net after each epoch, before it is measured on the holdout.
 
     Raises:
         InputError: The loss is no longer a number.
@@ -110,6 +112,8 @@ def fit(
         epoch = _Epoch(run, train, normalise, plan, tell)
         loss, accuracy = epoch.learn()
         learned = time.perf_counter() - begun
+        if settle:
+            settle(run.net)
         held = accuracy_on(run.net, holdout, normalise) if len(holdout) else None
         run.cpu_seconds += time.process_time() - cpu
         point = Epoch(

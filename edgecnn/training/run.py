@@ -230,7 +230,7 @@ def _carry_out(job: Job, *, force: bool, resume: bool, cpu: float) -> TrainRepor
     net, model = make_net(job.recipe.model, job.contract)
     _introduce(job, net)
     train, holdout = (
-        _pictures(part, job.device) for part in split_holdout(job.dataset.train, plan.holdout)
+        pictures(part, job.device) for part in split_holdout(job.dataset.train, plan.holdout)
     )
     run = begin(net, plan, job.device)
     origin = Origin(model, job.dataset.reference(), job.contract, plan, job.device.type)
@@ -300,7 +300,8 @@ def split_holdout(split: Split, holdout: int) -> tuple[Split, Split]:
     return split.take(np.sort(kept)), split.take(np.sort(held))
 
 
-def _pictures(split: Split, device: torch.device) -> Pictures:
+def pictures(split: Split, device: torch.device) -> Pictures:
+    """Put a split into the memory of the device."""
     labels = torch.from_numpy(split.labels).to(device)
     return Pictures(on_device(split.images, device), labels)
 
