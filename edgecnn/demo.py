@@ -62,6 +62,7 @@ class DemoReport:
     """
 
     KIND: ClassVar[str] = "demo"
+    VERSION: ClassVar[int] = 2  # int8's report is of version 2
 
     rows: tuple[DemoRow, ...]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -33,7 +33,7 @@ def parse_points(text: str) -> float:
 
 def int8_options(command: Command) -> Command:
     """Add the options about quantizing: keywords of `edgecnn.quantize`."""
-    for option in (_duration_option, _max_drop_option, _calibration_option):
+    for option in reversed(_OPTIONS):
         command = option(command)
     return command
 
@@ -57,10 +57,26 @@ def print_int8(report: QuantizeReport) -> None:
     if report.paired is None:
         images = "golden images" if not report.stand_in else "golden (stand-in) images"
     table(f"fp32 and int8 on {images}", ("", escape(fp32.variant), escape(int8.variant)), rows)
-    if report.bit_exact:
-        say(f"Every CPU gives the same answers with {int8.variant}, bit for bit.")
+    for sentence in _sentences(report):
+        say(sentence)
     # Its outcome is of int8's worth; "fail" beside exit code 0 would look like a gate.
     say(f"Verdict: {' '.join(report.verdict.reasons)}")
+
+
+def _sentences(report: QuantizeReport) -> Iterator[str]:
+    from edgecnn.quantization.saturation import statement
+
+    if report.choices is not None:
+        yield report.choices.reason
+    if report.spread is not None:
+        yield str(report.spread)
+    if report.bit_exact:
+        yield f"Every CPU gives the same answers with {report.int8.variant}, bit for bit."
+    elif report.at_risk:
+        names = ", ".join(report.at_risk)
+        yield f"Answers may differ on {names}, where sums of two products may saturate."
+    if report.saturation is not None:
+        yield statement(report.saturation)
 
 
 def stop_at_gate(report: QuantizeReport) -> None:
@@ -108,20 +124,58 @@ def _points(_: click.Context, __: click.Parameter, text: str | None) -> float | 
         raise click.BadParameter(str(error)) from None
 
 
-_max_drop_option = click.option(
-    "--max-drop",
-    callback=_points,
-    metavar="POINTS",
-    help="Largest loss of accuracy allowed to int8, such as 0.5pp: exit code 1 beyond it.",
-)
-_calibration_option = click.option(
-    "--calibration-samples",
-    type=click.IntRange(min=1),
-    help="Training images that set the ranges of int8.  [default: 512]",
-)
-_duration_option = click.option(
-    "--duration",
-    callback=to_seconds,
-    metavar="TIME",
-    help="Time for measuring the latency of int8; opening and warm-up come on top.  [default: 3s]",
+_OPTIONS = (
+    click.option(
+        "--cpu",
+        metavar="NAME,…",
+        help="CPUs that int8 will meet, such as auto (this one) or avx2,vnni,arm64; it is made "
+        "safe on all of them.  [default: any]",
+    ),
+    click.option(
+        "--scheme",
+        metavar="NAME",
+        help="Number formats instead of those that suit the CPUs: u8s8-7bit, u8s8, u8u8 or s8s8, "
+        "or fastest to measure.",
+    ),
+    click.option(
+        "--calibration",
+        metavar="NAME,…",
+        help="How ranges are taken: minmax, percentile-99.99, entropy, mse, …; several are "
+        "compared on selection images.",
+    ),
+    click.option(
+        "--calibration-samples",
+        type=click.IntRange(min=1),
+        help="Training images that set the ranges of int8.  [default: 512]",
+    ),
+    click.option(
+        "--selection-samples",
+        type=click.IntRange(min=1),
+        help="Training images that candidates are compared on.  [default: 1024]",
+    ),
+    click.option(
+        "--calibration-resamples",
+        type=click.IntRange(min=1),
+        metavar="K",
+        help="Repeat with K other draws of calibration images, and say how far results spread.",
+    ),
+    click.option(
+        "--mixed/--no-mixed",
+        default=False,
+        help="Leave in float the layers that int8 hurts most, until --max-drop passes or int8 is "
+        "no longer significantly worse than fp32.",
+    ),
+    click.option(
+        "--max-drop",
+        callback=_points,
+        metavar="POINTS",
+        help="Largest loss of accuracy allowed to int8, such as 0.5pp: exit code 1 beyond it.",
+    ),
+    click.option(
+        "--duration",
+        callback=to_seconds,
+        metavar="TIME",
+        help="Time for measuring the latency of int8; opening and warm-up come on top.  "
+        "[default: 3s]",
+    ),
 )

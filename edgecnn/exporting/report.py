@@ -65,6 +65,7 @@ class ExportReport:
     """
 
     KIND: ClassVar[str] = "export"
+    VERSION: ClassVar[int] = 2  # int8's report is of version 2
 
     bundle: str
     variant: str

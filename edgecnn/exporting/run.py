@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,9 @@ from edgecnn.spec import Tolerance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from typing_extensions import Unpack
+
+    from edgecnn.quantization.options import Int8Options
 
 Note = Callable[[str], None]
 Progress = Callable[[str, float], None]
@@ -36,14 +39,12 @@ def export(
     preprocessing: bool = True,
     batch_size: int | None = None,
     quantize: bool = False,
-    calibration_samples: int | None = None,
-    max_drop: float | None = None,
     data: Dataset | str | Path | None = None,
     data_dir: Path | None = None,
     threads: int | None = None,
-    duration: float | None = None,
     note: Callable[[str], None] | None = None,
     progress: Progress | None = None,
+    **int8: Unpack[Int8Options],
 ) -> ExportReport:
     """Export a bundle's net to ONNX as a variant of the bundle, proved before it is named.
 
@@ -57,17 +58,14 @@ def export(
         opset: Version of ONNX's operators, 17 to 23; 18 by default.
         preprocessing: Take uint8 pixels [N, H, W, C]; otherwise float32 in the net's own layout.
         batch_size: A fixed batch; by default it is open.
-        quantize: Make an int8 variant of it, too; the other arguments are those of
-            `edgecnn.quantize`.
-        calibration_samples: Images that set the ranges of int8.
-        max_drop: Largest loss of accuracy allowed to int8.
+        quantize: Make an int8 variant of it, too.
         data: Other data than the bundle's own, or its source: for the golden images, if the
             bundle has none yet, and to quantize.
         data_dir: Folder for downloaded data.
         threads: Threads of the sessions in which int8 is measured.
-        duration: Seconds of measuring the latency of int8.
         note: Called with sentences that people should read.
         progress: Called with what is done and the share (0 to 1) that is behind.
+        **int8: How int8 is made, as `edgecnn.quantize` takes it: `cpu`, `max_drop` and so on.
 
     Raises:
         InputError: The opset or batch size cannot be.
@@ -80,7 +78,7 @@ def export(
     form = Form(opset, preprocessing, batch_size, opened.manifest.contract.layout)
     form.check()
     if not quantize:
-        _refuse_int8_options(calibration_samples, max_drop, duration)
+        _refuse_int8_options(int8)
     _require(opened)
     tell = _part(progress or _ignore, 0.0, 0.4 if quantize else 1.0)
     draft, data = _draft(opened, form, _Wanted(data, data_dir, quantize, note), tell)
@@ -88,18 +86,16 @@ def export(
     report, opened = _prove_and_write(opened, draft)
     if not quantize:
         return report
-    int8 = quantization.quantize(
+    made = quantization.quantize(
         opened,
         variant=report.variant,
-        calibration_samples=calibration_samples,
-        max_drop=max_drop,
         data=data,
         threads=threads,
-        duration=duration,
         note=note,
         progress=_part(progress or _ignore, 0.4, 1.0),
+        **int8,
     )
-    return replace(report, stale=_stale(open_bundle(opened.folder)), int8=int8)
+    return replace(report, stale=_stale(open_bundle(opened.folder)), int8=made)
 
 
 @dataclass(frozen=True)
@@ -110,12 +106,11 @@ class _Wanted:
     note: Note | None
 
 
-def _refuse_int8_options(*values: object) -> None:
-    if any(value is not None for value in values):
-        raise InputError(
-            "--calibration-samples, --max-drop and --duration are about int8.",
-            "Add --quantize to make it.",
-        )
+def _refuse_int8_options(options: Mapping[str, object]) -> None:
+    named = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
+    if named:
+        verb = "is" if len(named) == 1 else "are"
+        raise InputError(f"{', '.join(named)} {verb} about int8.", "Add --quantize to make it.")
 
 
 def _require(bundle: Bundle) -> None:

@@ -25,7 +25,7 @@ from edgecnn.quantization.saturation import AUDIT_IMAGES, SaturationReport, audi
 from edgecnn.quantization.verdict import Work, judge, judge_drop
 from edgecnn.records import sha256
 from edgecnn.runtime import open_session
-from edgecnn.spec import Tolerance, Variant
+from edgecnn.spec import InputContract, Tolerance, Variant
 from edgecnn.stats import wilson
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Found:
 
     Attributes:
         plan: How it is quantized.
+        contract: How pixels become the input of the quantized core.
         calibration_images: Images that set the ranges.
         selection: Images that candidates were compared on, uint8 [M, height, width, channels].
         choices: The candidates; None if there was nothing to choose.
@@ -80,6 +81,7 @@ class Found:
     """
 
     plan: Plan
+    contract: InputContract
     calibration_images: int
     selection: NDArray[np.uint8]
     choices: Choices | None = None

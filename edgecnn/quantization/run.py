@@ -20,6 +20,7 @@ from edgecnn.quantization.making import Subject, make_int8, observe_subject
 from edgecnn.quantization.measuring import Found, Job
 from edgecnn.quantization.mixed import Mixed, find_mixed, point_latency
 from edgecnn.quantization.options import Wishes, check_wishes
+from edgecnn.quantization.pixels import fold_pixels
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.report import QuantizeReport
 from edgecnn.quantization.verdict import points
@@ -30,6 +31,8 @@ from edgecnn.stats import smallest_provable_drop
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+
+    from edgecnn.spec import InputContract
 
 Note = Callable[[str], None]
 Progress = Callable[[str, float], None]
@@ -121,7 +124,8 @@ def quantize(
 
 
 def _quantize(job: Job, say: Note) -> QuantizeReport:
-    core, wishes, contract = read_core(job.source), job.wishes, job.bundle.manifest.contract
+    wishes = job.wishes
+    core, contract = _core(job)
     drawn = draw(job.dataset, wishes.calibration_samples, wishes.selection_samples)
     images = _images(job.dataset, drawn)
     base = Plan(scheme=wishes.choice.scheme)
@@ -136,9 +140,18 @@ def _quantize(job: Job, say: Note) -> QuantizeReport:
         plan, mixed = _mixed(job, subject, plan, drawn)
         for reason in mixed.verdict.reasons:
             say(reason)
-    spread = _spread(job, core, plan) if wishes.resamples else None
-    found = Found(plan, len(drawn.calibration), images.selection, choices, spread, mixed)
+    spread = _spread(job, core, contract, plan) if wishes.resamples else None
+    found = Found(plan, contract, len(drawn.calibration), images.selection, choices, spread, mixed)
     return measure_and_write(job, make_int8(subject, plan), _draft(job, found), found)
+
+
+def _core(job: Job) -> tuple[ir.Model, InputContract]:
+    """Give the float core and its input; pixels go straight into it where that can be."""
+    core, contract = read_core(job.source), job.bundle.manifest.contract
+    if not job.source.preprocessing or job.wishes.choice.scheme.activations != "uint8":
+        return core, contract
+    folded = fold_pixels(core, contract)
+    return (folded.core, folded.contract) if folded else (core, contract)
 
 
 def _mixed(job: Job, subject: Subject, plan: Plan, drawn: Draw) -> tuple[Plan, Mixed]:
@@ -166,11 +179,11 @@ def _images(dataset: Dataset, drawn: Draw) -> Images:
     return Images(train.take(drawn.calibration).images, train.take(drawn.selection).images)
 
 
-def _spread(job: Job, core: ir.Model, plan: Plan) -> Spread:
+def _spread(job: Job, core: ir.Model, contract: InputContract, plan: Plan) -> Spread:
     wishes = job.wishes
     return measure_spread(
         core,
-        job.bundle.manifest.contract,
+        contract,
         job.dataset,
         plan,
         wishes.resamples,

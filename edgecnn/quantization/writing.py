@@ -41,7 +41,7 @@ def measure_and_write(job: Job, core: ir.Model, draft: Variant, found: Found) ->
         ModelError: It answers NaN or infinity.
         BundleError: The bundle changed meanwhile.
     """
-    model = _with_preprocessing(job, core)
+    model = _with_preprocessing(job, core, found)
     content = to_bytes(model)
     with temporary_file(draft.files[0], content) as path:
         located = replace(draft, files=(str(path),))
@@ -82,7 +82,5 @@ def int8_name(job: Job) -> str:
     return variant_name(job.source.name, job.wishes.choice.scheme, job.wishes.default)
 
 
-def _with_preprocessing(job: Job, core: ir.Model) -> ir.Model:
-    if not job.source.preprocessing:
-        return core
-    return put_preprocessing_in_front(core, job.bundle.manifest.contract)
+def _with_preprocessing(job: Job, core: ir.Model, found: Found) -> ir.Model:
+    return put_preprocessing_in_front(core, found.contract) if job.source.preprocessing else core
