@@ -13,7 +13,7 @@ from scipy.stats import entropy as kullback_leibler
 from edgecnn.errors import InputError
 from edgecnn.quantization.calibration import METHODS, Range, observe, take_ranges
 from edgecnn.quantization.calibration.histogram import count, fold
-from edgecnn.quantization.calibration.losses import divergence
+from edgecnn.quantization.calibration.losses import divergence, squared_error
 from edgecnn.quantization.making import quantize_core
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.schemes import find_scheme
@@ -26,6 +26,7 @@ VALUES = {
     "ReLU": np.maximum(NORMAL, 0),
     "ReLU6": np.clip(4 * NORMAL, 0, 6),
     "heavy tails": RANDOM.standard_t(3, 100_000),
+    "mostly next to zero": np.where(RANDOM.random(100_000) < 0.9, 0.02, 4) * NORMAL,
     "one far outlier": np.append(NORMAL, 500),
     "lopsided": RANDOM.gamma(2, size=100_000) - 0.5,
     "below zero": -np.abs(NORMAL),
@@ -46,7 +47,7 @@ def range_of(values: NDArray[np.float64], method: str, *, symmetric: bool = Fals
 def lost(values: NDArray[np.float64], low: float, high: float, levels: int = 256) -> float:
     """Quantize and dequantize; give the mean squared error."""
     step = (high - low) / (levels - 1)
-    zero_point = -low / step
+    zero_point = np.rint(-low / step)
     numbers = np.clip(np.rint(values / step + zero_point), 0, levels - 1)
     return float(np.square((numbers - zero_point) * step - values).mean())
 
@@ -91,6 +92,16 @@ def test_no_other_range_has_a_smaller_squared_error(name: str) -> None:
     assert lost(values, low, high) <= 1.03 * best
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 1])
+@pytest.mark.parametrize("name", ["normal", "ReLU", "heavy tails", "mostly next to zero"])
+def test_the_loss_is_what_quantizing_loses(name: str, share: float) -> None:
+    values = VALUES[name][:50_000]
+    low, high = (share * min(max(end, -12.0), 12.0) for end in (values.min(), values.max()))
+    loss = squared_error(count(values.astype(np.float32)), 255)
+    [found] = loss(np.array([low]), np.array([high]))
+    assert found / len(values) == pytest.approx(lost(values, low, high), rel=0.04)
+
+
 def test_one_outlier_does_not_coarsen_all_roundings() -> None:
     low, high = range_of(VALUES["one far outlier"], "mse")
     assert lost(VALUES["one far outlier"], low, high) < lost(
@@ -130,6 +141,12 @@ def test_divergence_is_that_of_the_textbook(end: int) -> None:
     [found] = loss(np.array([0.0]), np.array([end * seen.width]))
     assert np.isfinite(expected)
     assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_range_with_fewer_bins_than_levels_is_no_candidate_for_entropy() -> None:
+    seen = count(VALUES["ReLU"].astype(np.float32))
+    loss = divergence(seen, 255)(np.zeros(2), seen.width * np.array([255.0, 256.0]))
+    assert np.isfinite(loss).tolist() == [False, True]
 
 
 def test_entropy_takes_the_least_divergence() -> None:
