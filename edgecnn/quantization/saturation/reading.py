@@ -8,6 +8,7 @@ fours, so that its pairs are the same. Depthwise convolutions do not use the ins
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,8 @@ def read_multiplier(
 ) -> Multiplier | None:
     """Read an operator; None where no pair can saturate, or where it cannot be replayed.
 
-    Signed inputs and unsigned weights are multiplied as 16-bit numbers, which is exact.
+    Unsigned weights are multiplied as 16-bit numbers, which is exact, and so are signed inputs. But
+    on x86 ONNX Runtime has made inputs unsigned before, wherever a graph is in QDQ form.
     """
     if node.op_type not in _PLACES or left_out(node, constants):
         return None
@@ -130,8 +132,10 @@ def left_out(node: onnx.NodeProto, constants: Mapping[str, NDArray[Any]]) -> boo
     if node.op_type not in _PLACES:
         return node.op_type in _OTHERS
     known = _arrays(node, constants)
-    needed = {"x_scale", "x_zero", "w", "w_scale"} <= known.keys()
-    return not needed or bool(_attributes(node).get("transA")) or known["w"].ndim < 2
+    if not {"x_scale", "x_zero", "w", "w_scale"} <= known.keys() or known["w"].ndim < 2:
+        return True
+    signed = known["x_zero"].dtype == known["w"].dtype == np.int8
+    return bool(_attributes(node).get("transA")) or (signed and not _on_x86())
 
 
 def _arrays(node: onnx.NodeProto, constants: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -142,6 +146,10 @@ def _arrays(node: onnx.NodeProto, constants: Mapping[str, NDArray[Any]]) -> dict
         if place < len(node.input)
     }
     return {word: constants[name] for word, name in names.items() if name in constants}
+
+
+def _on_x86() -> bool:
+    return platform.machine().lower() in ("x86_64", "amd64")
 
 
 def _spread(values: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:

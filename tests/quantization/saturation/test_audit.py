@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import replace
 from typing import Any
 
@@ -101,6 +102,31 @@ def test_no_sum_exceeds_what_the_weights_allow(tiny_net: TinyNet) -> None:
     largest = max(layer.largest_pair_sum for layer in found.layers)
     assert 0 < largest <= bound
     assert found.confirmed == len(tiny_net.images)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="it is so on x86 only")
+def test_signed_activations_become_unsigned(tiny_net: TinyNet) -> None:
+    content, _ = quantized(tiny_net, "s8s8")
+    found = audit(content, CONTRACT, tiny_net.images)
+    assert len(found.layers) == 2
+    assert found.confirmed == len(tiny_net.images)
+
+
+def test_what_only_x86_would_make_unsigned_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnx_ir as ir
+
+    content = clean.to_bytes(
+        ir.from_onnx_text(
+            '<ir_version: 8, opset_import: ["" : 18]>'
+            "net (int8[N,2] x) => (int8[N,1] y)"
+            "<float one = {1.0}, int8 zero = {0}, int8[2,1] w = {127, 127}>"
+            "{ y = QLinearMatMul(x, one, zero, w, one, zero, one, zero) }"
+        )
+    )
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    assert Player(content).not_replayed == ()
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert Player(content).not_replayed == ("QLinearMatMul",)
 
 
 def test_seven_bits_lose_nothing(tiny_net: TinyNet) -> None:
