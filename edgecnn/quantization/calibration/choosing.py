@@ -124,7 +124,7 @@ def choose(
         found = run_core(model, contract, images.selection)
         candidates.append(Candidate(plan, measure_distance(reference, found, classes=classes)))
         errors.append(_image_errors(reference, found, classes))
-    chosen = _nearest(errors)
+    chosen = nearest(errors)
     reason = _reason(candidates, chosen)
     return Choices(tuple(candidates), chosen, len(images.calibration), reason)
 
@@ -191,7 +191,12 @@ def _noise(expected: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray
     return noise
 
 
-def _nearest(errors: Sequence[NDArray[np.float64]]) -> int:
+def nearest(errors: Sequence[NDArray[np.float64]]) -> int:
+    """Give the last one that is proven smaller in the mean than the one chosen before it.
+
+    Args:
+        errors: Squared errors of each candidate, float64 [N] each, of the same images.
+    """
     chosen = 0
     for number in range(1, len(errors)):
         if _is_smaller(errors[number], errors[chosen], len(errors) - 1):

@@ -24,8 +24,7 @@ def build(material: Material) -> Section | None:
     if found is None:
         return None
     body, kept = found
-    choices: Choices | None = getattr(body, "choices", None)
-    spread: Spread | None = getattr(body, "spread", None)
+    choices, spread = body.choices, body.spread
     if choices is None and spread is None:
         return None
     values = {

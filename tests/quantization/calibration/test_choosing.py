@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 
 from edgecnn.data import Dataset
 from edgecnn.errors import InputError
-from edgecnn.quantization.calibration.choosing import Choices, Images, choose, describe
+from edgecnn.quantization.calibration.choosing import (
+    Choices,
+    Images,
+    choose,
+    describe,
+    nearest,
+)
 from edgecnn.quantization.calibration.draws import draw
 from edgecnn.quantization.calibration.spread import Spread, measure_spread
 from edgecnn.quantization.making import quantize_core
@@ -69,6 +76,19 @@ def test_what_comes_later_must_be_proven_against_what_was_chosen_so_far(
     core: ir.Model, images: Images, in_float: Plan
 ) -> None:
     assert pick(core, images, COARSE, in_float, PLAIN, in_float).chosen == 1
+
+
+def test_smaller_by_less_than_chance_is_not_proven() -> None:
+    random = np.random.default_rng(4)
+    error = random.chisquare(1, 400)
+    noise = random.normal(size=400)
+    noise = (noise - noise.mean()) / noise.std()  # its mean has a standard error of 0.05
+    for shift, chosen in ((-0.05, 0), (0.05, 0), (-0.25, 1)):
+        assert nearest([error, error + noise + shift]) == chosen
+    # Smaller by two standard errors: proven for one candidate, for one of ten that may be luck.
+    lucky = error + noise - 0.11
+    assert nearest([error, lucky]) == 1
+    assert nearest([error, *[error] * 8, lucky]) == 0
 
 
 def test_few_images_prove_nothing(core: ir.Model, images: Images, in_float: Plan) -> None:
