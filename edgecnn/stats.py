@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from edgecnn.errors import InputError
 
+_MOST_IMAGES = 1e9
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -85,6 +87,35 @@ def smallest_provable_drop(n: int, discordant_share: float, confidence: float = 
     """
     half = discordant_share * n / 2
     return tango(half, half, n, confidence).high
+
+
+def images_to_settle(b: float, c: float, n: float, limit: float) -> int | None:
+    """Give how many pairs would settle on which side of a limit a difference lies.
+
+    Args:
+        b: Pairs of n in which the first is right and the second wrong.
+        c: Pairs of n in which the first is wrong and the second right.
+        n: All pairs, at least 1.
+        limit: Of the difference, the first's share minus the second's; between -1 and 1.
+
+    Returns:
+        The least number at which an end of Tango's 95 % interval meets the limit if both shares
+        stay as they are, `n` itself where it does already; None where a thousand million would not
+        do.
+    """
+    from scipy.optimize import brentq
+
+    below = (b - c) / n < limit
+
+    def excess(images: float) -> float:
+        found = tango(b / n * images, c / n * images, images)
+        return found.high - limit if below else limit - found.low
+
+    if excess(n) <= 0:
+        return math.ceil(n)
+    if excess(_MOST_IMAGES) > 0:
+        return None
+    return math.ceil(float(brentq(excess, n, _MOST_IMAGES, rtol=1e-9)))
 
 
 def median_interval(samples: Sequence[float], confidence: float = 0.95) -> Interval | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from edgecnn.evaluation import compare_answers
 from edgecnn.quantization.distance import measure_distance
-from edgecnn.quantization.verdict import LEAST_SQNR_DB, points
+from edgecnn.quantization.gate import points
+from edgecnn.quantization.verdict import LEAST_SQNR_DB
 from edgecnn.stats import Interval, smallest_provable_drop, wilson
 
 if TYPE_CHECKING:

@@ -16,13 +16,14 @@ from edgecnn.golden import Golden
 from edgecnn.predictor import Predictor, holds_scores
 from edgecnn.quantization.calibration.choosing import Choices
 from edgecnn.quantization.calibration.spread import Spread
+from edgecnn.quantization.gate import judge_drop
 from edgecnn.quantization.mixed import Mixed
 from edgecnn.quantization.options import Wishes
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.report import QuantizeReport, Side
 from edgecnn.quantization.safety import LARGEST_INT16, AsItRuns, as_it_runs, largest_pair_sums
 from edgecnn.quantization.saturation import AUDIT_IMAGES, SaturationReport, audit
-from edgecnn.quantization.verdict import Work, judge, judge_drop
+from edgecnn.quantization.verdict import Work, judge
 from edgecnn.records import sha256
 from edgecnn.runtime import open_session
 from edgecnn.spec import InputContract, Tolerance, Variant

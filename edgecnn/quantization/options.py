@@ -10,8 +10,8 @@ from edgecnn.errors import InputError
 from edgecnn.quantization.candidates import CALIBRATIONS
 from edgecnn.quantization.choosing import Choice, choose_scheme, default_scheme
 from edgecnn.quantization.cpus import parse_cpus
+from edgecnn.quantization.gate import points
 from edgecnn.quantization.schemes import Scheme, find_scheme
-from edgecnn.quantization.verdict import points
 
 
 class Int8Options(TypedDict, total=False):

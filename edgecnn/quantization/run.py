@@ -16,6 +16,7 @@ from edgecnn.quantization.calibration.choosing import Images
 from edgecnn.quantization.calibration.draws import Draw, draw, refuse_unreal
 from edgecnn.quantization.calibration.spread import Spread, measure_spread
 from edgecnn.quantization.candidates import find_plan
+from edgecnn.quantization.gate import what_can_be_proved
 from edgecnn.quantization.making import Subject, make_int8, observe_subject
 from edgecnn.quantization.measuring import Found, Job
 from edgecnn.quantization.mixed import Mixed, find_mixed, point_latency
@@ -23,11 +24,9 @@ from edgecnn.quantization.options import Wishes, check_wishes
 from edgecnn.quantization.pixels import fold_pixels
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.report import QuantizeReport
-from edgecnn.quantization.verdict import points
 from edgecnn.quantization.writing import draft_variant, int8_name, measure_and_write, read_core
 from edgecnn.runtime import check_available
 from edgecnn.spec import Variant
-from edgecnn.stats import smallest_provable_drop
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -258,7 +257,7 @@ def _say_before(job: Job, say: Note) -> None:
     if job.wishes.named:
         say(job.wishes.choice.reason)
     if job.wishes.max_drop is not None:
-        say(_what_can_be_proved(len(job.dataset.test), job.wishes.max_drop))
+        say(what_can_be_proved(len(job.dataset.test), job.wishes.max_drop))
 
 
 def _refuse_quantized(source: Variant) -> None:
@@ -268,17 +267,6 @@ def _refuse_quantized(source: Variant) -> None:
             "only fp32 ONNX is quantized.",
             "Name an fp32 variant with --variant.",
         )
-
-
-def _what_can_be_proved(images: int, max_drop: float) -> str:
-    best, usual = smallest_provable_drop(images, 0), smallest_provable_drop(images, 0.01)
-    text = (
-        f"{images:,} test images can rule out a loss of {points(best)} points if no answer "
-        f"changes, and of {points(usual)} if one in a hundred does."
-    )
-    if best > max_drop:
-        text += f" They cannot prove that it is within {points(max_drop)}."
-    return text
 
 
 def _part(tell: Progress, start: float, end: float) -> Progress:

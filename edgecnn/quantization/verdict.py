@@ -11,6 +11,7 @@ from edgecnn.benchmark import LatencyComparison
 from edgecnn.benchmark.doubts import LARGEST_FLOOR
 from edgecnn.evaluation import PairedAccuracy
 from edgecnn.machine import this_machine
+from edgecnn.quantization.gate import loses, points
 from edgecnn.spec import Verdict
 
 Outcome = Literal["pass", "fail", "inconclusive"]
@@ -47,31 +48,6 @@ class Work:
     float_operators: tuple[str, ...]
 
 
-def judge_drop(paired: PairedAccuracy, max_drop: float, images: int) -> Verdict:
-    """Hold a loss of accuracy against what is allowed, at the worse end of its interval.
-
-    Args:
-        paired: fp32 and int8 on the same images.
-        max_drop: Largest loss allowed; 0.005 is half a point.
-        images: How many there were.
-    """
-    drop, allowed = paired.drop, f"the {points(max_drop)} points allowed"
-    seen = f"{paired.second} {_loses(drop.estimate)}"
-    if drop.high <= max_drop:
-        bound = f"it loses at most {points(drop.high)} with 95 % confidence"
-        return Verdict("pass", (f"{seen}; {bound}, within {allowed}.",))
-    if drop.low > max_drop:
-        bound = f"it loses at least {points(drop.low)} with 95 % confidence"
-        return Verdict("fail", (f"{seen}; {bound}, more than {allowed}.",))
-    return Verdict(
-        "inconclusive",
-        (
-            f"{seen}, and {images:,} images cannot tell whether that is within {allowed}: the "
-            f"95 % interval of the loss is {points(drop.low)} to {points(drop.high)}.",
-        ),
-    )
-
-
 def judge(
     paired: PairedAccuracy | None,
     agreement: Mapping[str, Agreement],
@@ -101,11 +77,6 @@ def judge(
     return Verdict(overall, tuple(reasons))
 
 
-def points(share: float) -> str:
-    """Write a share of 1 as points: 0.005 is `0.50`."""
-    return f"{100 * share:.2f}"
-
-
 def _furthest(agreement: Mapping[str, Agreement]) -> str:
     return min(agreement, key=lambda output: agreement[output].sqnr_db)
 
@@ -127,11 +98,7 @@ def _lost_accuracy(paired: PairedAccuracy) -> str:
     if drop.estimate == 0:
         return f"{paired.second} is right as often as {paired.first} ({interval})."
     shown = "" if drop.low > 0 or drop.high < 0 else ", which is within chance"
-    return f"{paired.second} {_loses(drop.estimate)}{shown} ({interval})."
-
-
-def _loses(drop: float) -> str:
-    return f"{'loses' if drop >= 0 else 'gains'} {points(abs(drop))} points"
+    return f"{paired.second} {loses(drop.estimate)}{shown} ({interval})."
 
 
 def _speed(latency: LatencyComparison, work: Work) -> tuple[str, Outcome]:

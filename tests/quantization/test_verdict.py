@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from edgecnn.agreement import Agreement
 from edgecnn.benchmark import LatencyComparison
 from edgecnn.evaluation import PairedAccuracy
-from edgecnn.quantization.verdict import Work, judge, judge_drop
+from edgecnn.quantization.gate import judge_drop
+from edgecnn.quantization.verdict import Work, judge
 from edgecnn.stats import tango
 
 LATENCY = LatencyComparison(
