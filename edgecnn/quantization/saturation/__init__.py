@@ -8,6 +8,7 @@ from edgecnn.quantization.saturation.auditing import (
     AUDIT_IMAGES,
     audit,
     here_saturates,
+    images_for,
     statement,
 )
 from edgecnn.quantization.saturation.replaying import Player, Replay
@@ -21,5 +22,6 @@ __all__ = [
     "SaturationReport",
     "audit",
     "here_saturates",
+    "images_for",
     "statement",
 ]

@@ -16,7 +16,7 @@ from edgecnn.graph import clean, prefix
 from edgecnn.quantization.making import quantize_core
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.safety import largest_pair_sums
-from edgecnn.quantization.saturation import Player, audit, computing, statement
+from edgecnn.quantization.saturation import Player, audit, computing, images_for, statement
 from edgecnn.quantization.schemes import SCHEMES
 from edgecnn.runtime import plain_file
 from tests.conftest import CONTRACT, TinyNet
@@ -134,6 +134,13 @@ def test_seven_bits_lose_nothing(tiny_net: TinyNet) -> None:
     assert len(found.layers) == 2
     assert (found.saturated, found.changed, found.flips) == (0, 0, 0)
     assert found.largest_error == 0
+
+
+def test_large_images_are_replayed_in_fewer() -> None:
+    numbers = [
+        images_for(replace(CONTRACT, height=side, width=side)) for side in (8, 64, 128, 224, 1024)
+    ]
+    assert numbers == [256, 256, 64, 24, 24]
 
 
 def test_memory_is_bounded_and_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
