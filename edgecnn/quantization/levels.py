@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 # 255 * 128 = 32,640 is the largest multiple of 255 that 16 bits hold.
 _LARGEST_SUM, _LARGEST, _SAFE_LARGEST = 128, 127, 64
-# Rounding adds at most a half to each of two weights, so at 127 they always fit.
-_TARGETS = (127.0, 127.25, 127.5, 127.75, 128.0)
+# Two numbers that sum to 128 still do when rounded, but for the scale's own last bit; at 127 they
+# do in any case.
+_TARGETS = (127.0, 128.0)
 
 Overrides = dict[str, list[dict[str, Any]]]
 

@@ -65,6 +65,16 @@ def test_no_sum_of_neighbours_saturates_and_no_level_is_lost(
     assert ((largest_sums(finer) > 127.5) | (np.abs(finer).max(axis=(1, 2)) > 126.5)).all()
 
 
+def test_a_scale_s_last_bit_makes_no_sum_too_large() -> None:
+    # At a scale of 1 these are 63.5 and 64.5: both are rounded up where the scale is too small.
+    sizes = np.linspace(0.1, 1, 5000)[:, None, None]
+    weights = (sizes * np.array([63.5, 64.5])).astype(np.float32)
+    plain = (weights.astype(np.float64).sum(axis=(1, 2)) / 128).astype(np.float32)
+    assert largest_sums(np.rint(weights / plain[:, None, None])).max() == 129
+    scales = channel_scales(weights, paired=True)
+    assert largest_sums(np.rint(weights / scales[:, None, None])).max() == 128
+
+
 def test_a_channel_of_zeros_has_a_scale() -> None:
     assert scale_of(0.0, 0.0, 0.0) == 1
 
