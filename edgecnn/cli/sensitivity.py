@@ -84,8 +84,8 @@ def _print(report: SensitivityReport, top: int) -> None:
     flips = ("flips",) if report.classes else ()
     table(
         f"Tensors of {escape(report.variant)}, each rounded alone, on {report.images:,} training "
-        f"images of {escape(report.data)}",
-        ("layer", "what", error, "95 % interval", "share", *flips, "fp32 µs", "int8 µs", "cost µs"),
+        f"images of {escape(report.data)}; times in µs",
+        ("layer", "what", error, "share", *flips, "fp32", "int8", "cost"),
         [_row(report, each) for each in shown],
         left=2,
         caption=_caption(report, len(shown)),
@@ -96,15 +96,12 @@ def _print(report: SensitivityReport, top: int) -> None:
 def _row(report: SensitivityReport, each: Effect) -> tuple[str, ...]:
     from rich.markup import escape
 
-    from edgecnn.cli._show import percent
-
     flips = () if each.distance.flips is None else (f"{each.distance.flips:,}",)
     return (
         escape(each.layer or each.tensor),
         each.kind,
-        f"{each.error.estimate:.4f}",
-        f"{each.error.low:.4f} to {each.error.high:.4f}",
-        percent(each.share),
+        f"{each.error.estimate:.4f} ±{each.error.high - each.error.estimate:.4f}",
+        f"{100 * each.share:.0f} %",
         *flips,
         *_times(report, each),
         f"{1e6 * report.cost_seconds(each.in_float):+,.1f}",
@@ -132,9 +129,9 @@ def _caption(report: SensitivityReport, shown: int) -> str:
         else ""
     )
     return (
-        f"{more}{chance}Share: of the sum of all errors squared. +: the operator computes other "
-        "layers too. Cost: of all layers that touch the tensor in float, without the conversions "
-        "that this adds."
+        f"{more}{chance}±: 95 % interval. Share: of the sum of all errors squared. +: the operator "
+        "computes other layers too. Cost: of all layers that touch the tensor in float, without "
+        "the conversions that this adds."
     )
 
 

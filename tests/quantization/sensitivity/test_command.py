@@ -28,7 +28,7 @@ def test_the_table_shows_what_float_would_cost(
     assert "All together:" in done.out
     assert contents(bundle.folder) == before
     found = kept(bundle, hold_to_schema)
-    assert len([line for line in done.out.splitlines() if re.search(r" \d\.\d{4} to ", line)]) == 2
+    assert len(re.findall(r" \d\.\d{4} ±\d\.\d{4} ", done.out)) == 2
     check_layers(found)
 
 

@@ -14,13 +14,13 @@ from edgecnn.graph.clean import to_bytes
 from edgecnn.graph.prefix import put_preprocessing_in_front
 from edgecnn.quantization.calibration import Histogram
 from edgecnn.quantization.goal import Goal
-from edgecnn.quantization.making import Subject, make_int8
+from edgecnn.quantization.making import Subject, make_int8, observe_subject
 from edgecnn.quantization.mixed import find_mixed, point_latency
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.running import run_core
 from edgecnn.runtime import plain_file
 from tests.conftest import CONTRACT
-from tests.quantization.sensitivity.conftest import MakeSubject, centred
+from tests.quantization.sensitivity.conftest import MakeSubject, centred, eight_convolutions
 
 PLAN = Plan()
 HUGE = 2000.0
@@ -76,7 +76,7 @@ def test_only_fp32_is_good_enough_for_a_gate_that_no_mix_passes(
     make_subject: MakeSubject, pixels: NDArray[np.uint8]
 ) -> None:
     subject = make_subject()
-    broken = replace(subject, observed=_narrow(subject))
+    broken = narrowed(subject, *subject.observed)
     plan, found = find_mixed(broken, PLAN, pixels[32:], None, classes=False)
     assert found.verdict.outcome == "fail"
     assert "keep fp32" in found.verdict.reasons[0]
@@ -84,12 +84,24 @@ def test_only_fp32_is_good_enough_for_a_gate_that_no_mix_passes(
     assert [point.name for point in found.points if point.chosen] == ["fp32"]
 
 
-def _narrow(subject: Subject) -> dict[str, Histogram]:
-    """Give ranges of a thousandth, so that int8 clips nearly everything."""
-    return {
+def test_no_more_stays_in_float_than_is_needed(pixels: NDArray[np.uint8]) -> None:
+    subject = observe_subject(eight_convolutions(), CONTRACT, pixels[:32], PLAN)
+    broken = narrowed(subject, "c1", "c3", "c5")
+    plan, found = find_mixed(broken, PLAN, pixels[32:], None, classes=False)
+    # Three tensors must be float, between the two that were not enough and the four that were.
+    assert sorted(plan.in_float) == [f"conv{number}" for number in range(1, 7)]
+    assert [point.passes for point in found.points][:4] == [False, False, False, True]
+    assert found.points[4].passes
+
+
+def narrowed(subject: Subject, *tensors: str) -> Subject:
+    """Give tensors a thousandth of their ranges, so that int8 clips nearly everything."""
+    narrow: dict[str, Histogram] = {
         name: replace(seen, low=seen.low / 1000, high=seen.high / 1000)
         for name, seen in subject.observed.items()
+        if name in tensors
     }
+    return replace(subject, observed={**subject.observed, **narrow})
 
 
 @pytest.mark.parametrize(
@@ -114,6 +126,10 @@ def test_what_is_good_enough(labels: bool, max_drop: float | None, criterion: st
     few = {"y": reference["y"].copy()}
     few["y"][:3] = wrong["y"][:3]
     assert goal.judge(few).passes == (max_drop != 0.001 or labels)
+    # Eight of a hundred are no more than a tenth, and yet a tenth cannot be ruled out.
+    more = {"y": reference["y"].copy()}
+    more["y"][:8] = wrong["y"][:8]
+    assert not goal.judge(more).passes
 
 
 def test_a_slower_mix_is_never_chosen_in_silence(
