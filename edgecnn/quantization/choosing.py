@@ -11,8 +11,9 @@ from edgecnn.quantization.schemes import SAFE, SCHEMES, Scheme
 # on Intel and AMD with VNNI.
 _SLOWER = {
     "s8s8": (
-        "It is the form that TensorRT and NPUs ask for; on x86 ONNX Runtime leaves convolutions "
-        "before a Relu in float, and takes 1.4 to 1.6 times fp32's time on residual nets"
+        "It is the form that TensorRT and NPUs ask for; on x86 ONNX Runtime leaves Relu, and often "
+        "the convolution before it, in float, and takes 1.4 to 1.6 times fp32's time on residual "
+        "nets"
     ),
     "u8u8": (
         "ONNX Runtime has no VNNI kernel for it, and takes 1.2 to 1.4 times fp32's time on "
