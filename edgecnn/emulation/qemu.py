@@ -13,6 +13,8 @@ from edgecnn.quantization.cpus import CPUS, Cpu, find_cpu
 
 _INSTALL = "Install it with `sudo apt-get install qemu-user-static`."
 _USE = f"Use {', '.join(cpu.emulated.lower() for cpu in CPUS if cpu.emulated)}"
+# What systems call the architecture; Linux has the first name for it, macOS the second.
+_ARM64 = ("aarch64", "arm64")
 # OpenBLAS obeys these before it looks at the CPU, and NumPy dies of an illegal instruction.
 _FOR_THIS_CPU = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
@@ -64,13 +66,13 @@ def emulator_for(name: str) -> Emulator:
 
 def _find(name: str) -> Cpu:
     try:
-        return find_cpu(name)
+        return find_cpu("arm64" if name.lower() in _ARM64 else name)
     except InputError as error:
         raise InputError(error.problem, f"{_USE}.") from None
 
 
 def _refuse_arm64(name: str) -> None:
-    if platform.machine() in ("aarch64", "arm64"):
+    if platform.machine() in _ARM64:
         raise InputError(
             f"This machine is a 64-bit Arm itself, as '{name}' is.", "Use `edgecnn verify`."
         )

@@ -91,6 +91,7 @@ def test_what_is_meant_for_this_cpu_alone_stays_here(monkeypatch: pytest.MonkeyP
     [
         ("pentium", 2, "No CPU is called 'pentium'.\nUse nehalem, sandybridge, haswell."),
         ("icelake", 2, "qemu cannot be a CPU such as 'icelake' (x86-64 with VNNI)."),
+        ("aarch64", 3, "'aarch64' cannot be emulated with this Python"),
         ("arm64", 3, "a 64-bit Arm needs a Python and an onnxruntime of its own."),
     ],
 )
