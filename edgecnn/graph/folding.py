@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # What DequantizeLinear gives stays packed: it marks weights that are quantized.
 _KEPT = {"DequantizeLinear"}
+_ARITHMETIC = {"Add", "Sub", "Mul", "Div"}
 _PLAIN = {"Constant", "ConstantOfShape", "Identity"}
 
 
@@ -94,34 +95,99 @@ def fold_batch_norms(model: ir.Model) -> int:
     return folded
 
 
+def fold_arithmetic(model: ir.Model) -> int:
+    """Fold constants that are added to, subtracted from, multiplied with or divide a convolution.
+
+    As some exporters leave a normalisation, scale and shift behind it; each is taken in, in place,
+    if it is one number or one for each channel. Weights are computed in float64 and rounded once.
+
+    Returns:
+        How many nodes went.
+    """
+    folded = 0
+    for node in list(model.graph):
+        if node.op_type in _ARITHMETIC and _fold_constant(model.graph, node):
+            folded += 1
+    return folded
+
+
 def _fold_batch_norm(graph: ir.Graph, norm: ir.Node) -> bool:
     import numpy as np
 
-    image = norm.inputs[0]
-    conv = image.producer() if image is not None else None
-    if conv is None or conv.op_type not in ("Conv", "ConvTranspose") or image is None:
-        return False
+    conv = _convolution(norm.inputs[0])
     training = norm.attributes.get("training_mode")
-    alone = len(list(image.uses())) == 1 and not image.is_graph_output()
     numbers = [_floats(value) for value in norm.inputs[1:5]]
-    weights = _floats(conv.inputs[1])
-    bias = _floats(conv.inputs[2]) if len(conv.inputs) > 2 else None
-    biased = len(conv.inputs) > 2 and conv.inputs[2] is not None
-    if (training is not None and training.as_int()) or not alone or weights is None:
+    if conv is None or (training is not None and training.as_int()):
         return False
-    if any(each is None or each.ndim != 1 for each in numbers) or (biased and bias is None):
+    if any(each is None or each.ndim != 1 for each in numbers):
         return False
     gain, shift, mean, variance = (np.asarray(each, np.float64) for each in numbers)
     epsilon = norm.attributes.get("epsilon")
     factor = gain / np.sqrt(variance + (1e-5 if epsilon is None else epsilon.as_float()))
-    new_bias = ((0 if bias is None else bias) - mean) * factor + shift
-    spread = _spread_over_weights(conv, factor, weights.shape)
-    if spread is None:
+    return _scale_and_shift(graph, conv, norm, factor, shift - mean * factor)
+
+
+def _fold_constant(graph: ir.Graph, node: ir.Node) -> bool:
+    places = (0, 1) if node.op_type in ("Add", "Mul") else (0,)
+    for place in places:
+        conv = _convolution(node.inputs[place])
+        weights = _floats(conv.inputs[1]) if conv is not None else None
+        constant = _floats(node.inputs[1 - place])
+        if conv is None or weights is None or constant is None:
+            continue
+        channels = len(weights) if conv.op_type == "Conv" else weights.shape[1]
+        numbers = _by_channel(constant, weights.ndim, channels)
+        if numbers is not None and (node.op_type != "Div" or numbers.all()):
+            return _scale_and_shift(graph, conv, node, *_effect(node.op_type, numbers))
+    return False
+
+
+def _effect(op_type: str, numbers: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Give the factor and the term that an operator of `_ARITHMETIC` with a constant stands for."""
+    import numpy as np
+
+    none, one = np.zeros_like(numbers), np.ones_like(numbers)
+    if op_type in ("Add", "Sub"):
+        return one, numbers if op_type == "Add" else -numbers
+    return numbers if op_type == "Mul" else 1 / numbers, none
+
+
+def _convolution(image: ir.Value | None) -> ir.Node | None:
+    """Give the convolution that a tensor comes from, if nothing else reads the tensor."""
+    conv = image.producer() if image is not None else None
+    if image is None or conv is None or conv.op_type not in ("Conv", "ConvTranspose"):
+        return None
+    return conv if len(list(image.uses())) == 1 and not image.is_graph_output() else None
+
+
+def _by_channel(constant: NDArray[Any], rank: int, channels: int) -> NDArray[Any] | None:
+    import numpy as np
+
+    shape = (1,) * (rank - constant.ndim) + constant.shape
+    others = shape[:1] + shape[2:]
+    if len(shape) != rank or any(size != 1 for size in others) or shape[1] not in (1, channels):
+        return None
+    return np.broadcast_to(constant.reshape(-1), channels)
+
+
+def _scale_and_shift(
+    graph: ir.Graph,
+    conv: ir.Node,
+    node: ir.Node,
+    factor: NDArray[np.float64],
+    shift: NDArray[np.float64],
+) -> bool:
+    """Let a convolution give `factor * output + shift` for each channel, instead of a node."""
+    weights = _floats(conv.inputs[1])
+    biased = len(conv.inputs) > 2 and conv.inputs[2] is not None
+    bias = _floats(conv.inputs[2]) if biased else None
+    spread = None if weights is None else _spread_over_weights(conv, factor, weights.shape)
+    if weights is None or spread is None or (biased and bias is None):
         return False
     conv.resize_inputs(3)
     _replace(graph, conv, 1, weights * spread)
-    _replace(graph, conv, 2, new_bias)
-    _take_over(graph, conv, norm)
+    _replace(graph, conv, 2, (0 if bias is None else bias) * factor + shift)
+    _take_over(graph, conv, node)
     return True
 
 

@@ -24,6 +24,6 @@ class Plan:
 
     scheme: Scheme = SAFE
     calibration: str = "minmax"
-    preparations: tuple[str, ...] = ("normalisations", "pools")
+    preparations: tuple[str, ...] = ("folding", "normalisations", "pools")
     corrections: tuple[str, ...] = ()
     in_float: tuple[str, ...] = ()

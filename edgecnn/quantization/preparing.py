@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from edgecnn.quantization.normalisations import convolve_normalisations
 from edgecnn.quantization.pools import pool_whole_maps
+from edgecnn.quantization.preparations.folding import fold_into_convolutions
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
 PREPARATIONS: dict[str, Callable[[ir.Model], ir.Model]] = {
+    "folding": fold_into_convolutions,
     "normalisations": convolve_normalisations,
     "pools": pool_whole_maps,
 }
