@@ -22,7 +22,7 @@ from edgecnn.quantization.options import Wishes
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.report import QuantizeReport, Side
 from edgecnn.quantization.safety import LARGEST_INT16, AsItRuns, as_it_runs, largest_pair_sums
-from edgecnn.quantization.saturation import AUDIT_IMAGES, SaturationReport, audit
+from edgecnn.quantization.saturation import SaturationReport, audit, images_for
 from edgecnn.quantization.verdict import Work, judge
 from edgecnn.records import sha256
 from edgecnn.runtime import open_session
@@ -169,8 +169,8 @@ def _saturation(job: Job, content: bytes, largest: int, found: Found) -> Saturat
     if largest <= LARGEST_INT16:
         return None
     job.tell("Replaying what saturates on other CPUs", 0.97)
-    images = found.selection[:AUDIT_IMAGES]
-    return audit(content, job.bundle.manifest.contract, images)
+    contract = job.bundle.manifest.contract
+    return audit(content, contract, found.selection[: images_for(contract)])
 
 
 def _work(source: Variant, running: AsItRuns) -> Work:
