@@ -127,11 +127,11 @@ def report_on(
     work = _work(job.source, running)
     largest = max(largest_pair_sums(model).values(), default=0)
     safe = largest <= LARGEST_INT16 and running.same_everywhere
-    paired = _paired(job, located, answers)
+    paired = pair_up(job, located, answers)
     gate = None
     if paired is not None and job.wishes.max_drop is not None:
         gate = judge_drop(paired, job.wishes.max_drop, len(labels))
-    agreement = _agreement(job, answers[1].golden_outputs)
+    agreement = agreement_of(job, answers[1].golden_outputs)
     return QuantizeReport(
         bundle=str(job.bundle.folder),
         file=located.path.name,
@@ -140,8 +140,8 @@ def report_on(
         calibration_images=found.calibration_images,
         data=job.dataset.name,
         test_images=len(labels),
-        fp32=_side(job, job.source, answers[0], latency.first_median_seconds),
-        int8=_side(job, located, answers[1], latency.second_median_seconds),
+        fp32=side_of(job, job.source, answers[0], latency.first_median_seconds),
+        int8=side_of(job, located, answers[1], latency.second_median_seconds),
         paired=paired,
         agreement=agreement,
         stand_in=job.vectors.stand_in,
@@ -149,7 +149,7 @@ def report_on(
         work=work,
         largest_pair_sum=largest,
         uneven_operators=running.uneven,
-        tolerances=_tolerances(job, answers[1].golden_outputs, bit_exact=safe),
+        tolerances=tolerances_of(job, answers[1].golden_outputs, bit_exact=safe),
         max_drop=job.wishes.max_drop,
         gate=gate,
         verdict=judge(paired, agreement, latency, gate, work),
@@ -235,14 +235,16 @@ def measure_latency(job: Job, located: Variant) -> LatencyComparison:
     )
 
 
-def _paired(job: Job, located: Variant, answers: tuple[Answers, Answers]) -> PairedAccuracy | None:
+def pair_up(job: Job, located: Variant, answers: tuple[Answers, Answers]) -> PairedAccuracy | None:
+    """Compare the source's answers and the new variant's; None where outputs are no classes."""
     first, second = (each.labels for each in answers)
     if first is None or second is None:
         return None
     return compare_answers(job.source.name, located.name, first, second, job.dataset.test.labels)
 
 
-def _agreement(job: Job, outputs: dict[str, NDArray[np.float32]]) -> dict[str, Agreement]:
+def agreement_of(job: Job, outputs: dict[str, NDArray[np.float32]]) -> dict[str, Agreement]:
+    """Say how far each output for the golden images lies from the golden one."""
     decisions = _decisions(job, outputs)
     golden_outputs = job.vectors.outputs
     return {
@@ -251,9 +253,10 @@ def _agreement(job: Job, outputs: dict[str, NDArray[np.float32]]) -> dict[str, A
     }
 
 
-def _tolerances(
+def tolerances_of(
     job: Job, outputs: dict[str, NDArray[np.float32]], *, bit_exact: bool
 ) -> dict[str, Tolerance]:
+    """Give what `edgecnn parity` allows each output from now on."""
     decisions = _decisions(job, outputs)
     return {
         name: quantized_tolerance(
@@ -268,7 +271,8 @@ def _decisions(job: Job, outputs: dict[str, NDArray[np.float32]]) -> dict[str, b
     return {name: holds_scores(contract, name, names) for name in names}
 
 
-def _side(job: Job, located: Variant, answers: Answers, seconds: float) -> Side:
+def side_of(job: Job, located: Variant, answers: Answers, seconds: float) -> Side:
+    """Put together what was measured of one variant; `seconds` is its median latency."""
     size = located.path.stat().st_size
     if answers.labels is None:
         return Side(located.name, None, None, size, seconds)
