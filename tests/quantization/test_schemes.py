@@ -9,11 +9,13 @@ import pytest
 from onnx import numpy_helper
 
 from edgecnn.graph import clean
+from edgecnn.machine import this_machine
 from edgecnn.quantization.additions import _tensors, is_even
 from edgecnn.quantization.choosing import choose_scheme, default_scheme, variant_name
 from edgecnn.quantization.cpus import CPUS, parse_cpus
 from edgecnn.quantization.making import quantize_core
 from edgecnn.quantization.plan import Plan
+from edgecnn.quantization.safety import optimised
 from edgecnn.quantization.schemes import SAFE, SCHEMES, find_scheme
 from tests.conftest import CONTRACT, TinyNet
 from tests.quantization.test_additions import TO_LOGITS, build
@@ -140,3 +142,15 @@ def test_additions_of_symmetric_files_are_rounded_alike_everywhere(tiny_net: Tin
     for summands in additions:
         assert is_even(*(scale for _, scale in summands))
         assert all((each.zero_point, each.lowest) == (0, -128) for _, each in summands)
+
+
+@pytest.mark.skipif(this_machine().architecture in ("aarch64", "arm64"), reason="needs x86")
+def test_on_x86_symmetric_activations_are_multiplied_as_unsigned(symmetric: ir.Model) -> None:
+    # Which is why they saturate as any other: 128 is added to each.
+    graph = optimised(clean.to_bytes(symmetric)).graph
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    products = [node for node in graph.node if node.op_type in ("QLinearConv", "QGemm")]
+    assert products
+    for node in products:
+        assert constants[node.input[2]].dtype == np.uint8
+        assert constants[node.input[2]] == 128
