@@ -225,9 +225,10 @@ def test_on_avx2_only_neighbours_meet_and_depthwise_is_exact(tmp_path: Path) -> 
 
 @pytest.mark.slow
 @needs_emulator
-def test_depthwise_is_exact_without_avx_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cpu", ["SandyBridge", "Nehalem"])
+def test_depthwise_is_exact_on_older_cpus_too(tmp_path: Path, cpu: str) -> None:
     inputs = {f"x{number}": input_of(shape) for number, shape in enumerate(DEPTHWISE)}
-    found = answers(run_as("Nehalem", make_net(ALONE), inputs, tmp_path))
+    found = answers(run_as(cpu, make_net(ALONE), inputs, tmp_path))
     assert found == [{200}] * len(DEPTHWISE)
 
 
