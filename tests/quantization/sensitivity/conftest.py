@@ -59,22 +59,24 @@ def two_convolutions(huge: float) -> ir.Model:
     return from_bytes(model.SerializeToString(), where="the net")
 
 
-def eight_convolutions() -> ir.Model:
-    """Give conv1 to conv8, whose outputs are called c1 to c8."""
+def convolutions(count: int) -> ir.Model:
+    """Give conv1, conv2, …, whose outputs are called c1, c2, …."""
     random = np.random.default_rng(4)
-    names = ["image", *(f"c{number}" for number in range(1, 9))]
+    names = ["image", *(f"c{number}" for number in range(1, count + 1))]
     nodes = [
         helper.make_node(
             "Conv", [names[at - 1], f"w{at}"], [names[at]], name=f"conv{at}", pads=[1, 1, 1, 1]
         )
-        for at in range(1, 9)
+        for at in range(1, count + 1)
     ]
-    weights = {f"w{at}": random.normal(size=(3, 3, 3, 3)).astype(np.float32) for at in range(1, 9)}
+    weights = {
+        f"w{at}": random.normal(size=(3, 3, 3, 3)).astype(np.float32) for at in range(1, count + 1)
+    }
     graph = helper.make_graph(
         nodes,
         "chain",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, 8, 8])],
-        [helper.make_tensor_value_info("c8", TensorProto.FLOAT, ["N", 3, 8, 8])],
+        [helper.make_tensor_value_info(f"c{count}", TensorProto.FLOAT, ["N", 3, 8, 8])],
         [numpy_helper.from_array(array, name) for name, array in weights.items()],
     )
     opset = helper.make_opsetid("", 18)
