@@ -91,10 +91,7 @@ def choose(
 
     Near is what changes the margins of the classes least; where outputs are no classes, what has
     the highest signal-to-quantization-noise ratio. A later plan is chosen over an earlier one only
-    if the selection images prove it better: both are compared on the same images, so the difference
-    of their squared errors is resampled image by image (paired percentile bootstrap; the squares
-    are skewed, and a t interval would trust their few large ones too much). The confidence is 95 %
-    for all comparisons together (Bonferroni). Fewer than 30 images prove nothing.
+    if the selection images prove it better (`nearest`).
 
     Args:
         core: A float core, without preprocessing.
@@ -117,16 +114,15 @@ def choose(
     for number, plan in enumerate(plans):
         if tell:
             tell(f"Trying {describe(plan, plans)}", number / len(plans))
-        if plan.preparations not in subjects:
-            subject = observe_subject(core, contract, images.calibration, plan)
-            subjects[plan.preparations] = subject
-        model = make_int8(subjects[plan.preparations], plan)
-        found = run_core(model, contract, images.selection)
+        subject = subjects.get(plan.preparations) or observe_subject(
+            core, contract, images.calibration, plan
+        )
+        subjects[plan.preparations] = subject
+        found = run_core(make_int8(subject, plan), contract, images.selection)
         candidates.append(Candidate(plan, measure_distance(reference, found, classes=classes)))
         errors.append(_image_errors(reference, found, classes))
-    chosen = nearest(errors)
-    reason = _reason(candidates, chosen)
-    return Choices(tuple(candidates), chosen, len(images.calibration), reason)
+    chosen, made = nearest(errors), tuple(candidates)
+    return Choices(made, chosen, len(images.calibration), _reason(made, chosen))
 
 
 def describe(plan: Plan, others: Sequence[Plan] = ()) -> str:
@@ -193,6 +189,10 @@ def _noise(expected: NDArray[np.float32], found: NDArray[np.float32]) -> NDArray
 
 def nearest(errors: Sequence[NDArray[np.float64]]) -> int:
     """Give the last one that is proven smaller in the mean than the one chosen before it.
+
+    Both are of the same images, so their difference is resampled image by image (paired percentile
+    bootstrap: squares are skewed, and a t interval would trust their few large ones too much). The
+    confidence is 95 % for all comparisons together (Bonferroni). Fewer than 30 images prove nothing.
 
     Args:
         errors: Squared errors of each candidate, float64 [N] each, of the same images.

@@ -118,16 +118,7 @@ def measure_spread(
     """
     from edgecnn.quantization.running import run_core
 
-    if resamples < 1:
-        raise InputError(
-            f"{resamples} other draws show no spread.",
-            "Use --calibration-resamples 5, for example.",
-        )
-    draws = [
-        draw(dataset, calibration_samples, selection_samples, resample=number)
-        for number in range(resamples + 1)
-    ]
-    _refuse_repeated(dataset, draws)
+    draws = _draws(dataset, calibration_samples, selection_samples, resamples)
     selection = dataset.train.take(draws[0].selection)
     reference = run_core(core, contract, selection.images)
     labels = selection.labels if classes else None
@@ -136,17 +127,26 @@ def measure_spread(
         if tell:
             tell(f"Calibrating on draw {number + 1} of {len(draws)}", number / len(draws))
         outputs = _answers(core, contract, dataset, each, plan)
-        found.append(
-            Drawn(
-                number,
-                _shared(draws[:number], each),
-                measure_distance(reference, outputs, classes=classes),
-                _accuracy(outputs, labels),
-            )
+        shared = _shared(draws[:number], each)
+        distance = measure_distance(reference, outputs, classes=classes)
+        found.append(Drawn(number, shared, distance, _accuracy(outputs, labels)))
+    sizes = len(draws[0].calibration), len(selection)
+    return Spread(*sizes, _accuracy(reference, labels), tuple(found))
+
+
+def _draws(
+    dataset: Dataset, calibration_samples: int | None, selection_samples: int | None, others: int
+) -> list[Draw]:
+    if others < 1:
+        raise InputError(
+            f"{others} other draws show no spread.", "Use --calibration-resamples 5, for example."
         )
-    return Spread(
-        len(draws[0].calibration), len(selection), _accuracy(reference, labels), tuple(found)
-    )
+    draws = [
+        draw(dataset, calibration_samples, selection_samples, resample=number)
+        for number in range(others + 1)
+    ]
+    _refuse_repeated(dataset, draws)
+    return draws
 
 
 def _refuse_repeated(dataset: Dataset, draws: list[Draw]) -> None:
