@@ -192,7 +192,7 @@ def nearest(errors: Sequence[NDArray[np.float64]]) -> int:
 
     Both are of the same images, so their difference is resampled image by image (paired percentile
     bootstrap: squares are skewed, and a t interval would trust their few large ones too much). The
-    confidence is 95 % for all comparisons together (Bonferroni). Fewer than 30 images prove nothing.
+    confidence is 95 % for all comparisons together (Bonferroni). Fewer than 30 prove nothing.
 
     Args:
         errors: Squared errors of each candidate, float64 [N] each, of the same images.
