@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -13,8 +13,11 @@ from edgecnn.cli._options import stop_unless_passed
 from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
+    from edgecnn.agreement import Agreement
     from edgecnn.benchmark import LatencyComparison
-    from edgecnn.quantization import QuantizeReport
+    from edgecnn.evaluation import PairedAccuracy
+    from edgecnn.exporting.half import HalfReport
+    from edgecnn.quantization import QuantizeReport, Side
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -42,16 +45,12 @@ def print_int8(report: QuantizeReport) -> None:
     """Print fp32 beside int8, and whether int8 is worth having."""
     from rich.markup import escape
 
-    from edgecnn.cli._show import microseconds, size, table
+    from edgecnn.cli._show import table
 
-    fp32, int8, latency = report.fp32, report.int8, report.latency
+    fp32, int8 = report.fp32, report.int8
     rows = [
-        *(_accuracy(report) or _agreement(report)),
-        ("size", size(fp32.size), size(int8.size)),
-        ("  ratio", "", f"{int8.size / fp32.size:.2f}"),
-        ("latency", microseconds(fp32.median_seconds), microseconds(int8.median_seconds)),
-        ("  ratio", "", _ratio(latency)),
-        ("  noise floor", "", f"{100 * latency.noise_floor:.1f} %"),
+        *(_accuracy(fp32, int8, report.paired) or _agreement(report.agreement)),
+        *_costs(fp32, int8, report.latency),
     ]
     images = f"{report.test_images:,} test images of {escape(report.data)}"
     if report.paired is None:
@@ -61,6 +60,34 @@ def print_int8(report: QuantizeReport) -> None:
         say(sentence)
     # Its outcome is of int8's worth; "fail" beside exit code 0 would look like a gate.
     say(f"Verdict: {' '.join(report.verdict.reasons)}")
+
+
+def print_fp16(report: HalfReport) -> None:
+    """Print fp32 beside fp16, and whether fp16 is worth having here."""
+    from rich.markup import escape
+
+    from edgecnn.cli._show import table
+
+    rows = [
+        *_accuracy(report.fp32, report.fp16, report.paired),
+        *_agreement(report.agreement),
+        *_costs(report.fp32, report.fp16, report.latency),
+    ]
+    head = f"fp32 and fp16 on {report.test_images:,} test images of {escape(report.data)}"
+    table(head, ("", escape(report.fp32.variant), escape(report.fp16.variant)), rows)
+    say(f"Verdict: {' '.join(report.verdict.reasons)}")
+
+
+def _costs(first: Side, second: Side, latency: LatencyComparison) -> list[tuple[str, str, str]]:
+    from edgecnn.cli._show import microseconds, size
+
+    return [
+        ("size", size(first.size), size(second.size)),
+        ("  ratio", "", f"{second.size / first.size:.2f}"),
+        ("latency", microseconds(first.median_seconds), microseconds(second.median_seconds)),
+        ("  ratio", "", _ratio(latency)),
+        ("  noise floor", "", f"{100 * latency.noise_floor:.1f} %"),
+    ]
 
 
 def _sentences(report: QuantizeReport) -> Iterator[str]:
@@ -87,26 +114,28 @@ def stop_at_gate(report: QuantizeReport) -> None:
         )
 
 
-def _accuracy(report: QuantizeReport) -> list[tuple[str, str, str]]:
+def _accuracy(
+    first: Side, second: Side, paired: PairedAccuracy | None
+) -> list[tuple[str, str, str]]:
     from edgecnn.cli._show import percent
 
-    fp32, int8 = report.fp32.accuracy, report.int8.accuracy
-    if fp32 is None or int8 is None or report.paired is None:
+    if first.accuracy is None or second.accuracy is None or paired is None:
         return []
-    first, second = (f"{percent(each.low)} to {percent(each.high)}" for each in (fp32, int8))
+    both = (first.accuracy, second.accuracy)
+    low, high = (f"{percent(each.low)} to {percent(each.high)}" for each in both)
     return [
-        ("accuracy", percent(fp32.estimate), percent(int8.estimate)),
-        ("  95 % interval", first, second),
-        ("same answer as fp32", "", percent(report.paired.same)),
+        ("accuracy", percent(both[0].estimate), percent(both[1].estimate)),
+        ("  95 % interval", low, high),
+        ("same answer as fp32", "", percent(paired.same)),
     ]
 
 
-def _agreement(report: QuantizeReport) -> list[tuple[str, str, str]]:
+def _agreement(agreement: Mapping[str, Agreement]) -> list[tuple[str, str, str]]:
     from rich.markup import escape
 
     return [
         (f"SQNR of {escape(name)}", "", f"{found.sqnr_db:.1f} dB")
-        for name, found in report.agreement.items()
+        for name, found in agreement.items()
     ]
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from edgecnn.cli._int8 import int8_options, print_int8, stop_at_gate
+from edgecnn.cli._int8 import int8_options, print_fp16, print_int8, stop_at_gate
 from edgecnn.cli._options import (
     bundle_argument,
     data_dir_option,
@@ -24,6 +24,7 @@ from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
     from edgecnn.exporting import ExportReport, Proof
+    from edgecnn.spec import Precision
 
 
 @click.command()
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 @click.option("--quantize/--no-quantize", default=None, help="Make an int8 variant, too.")
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "int8"]),
-    help="The general form of --quantize, which is --precision int8.  [default: fp32]",
+    type=click.Choice(["fp32", "int8", "fp16", "bf16"]),
+    help="The general form of --quantize, which is --precision int8; fp16 is for GPUs.  "
+    "[default: fp32]",
 )
 @click.option(
     "--opset",
@@ -70,13 +72,15 @@ def command(
     from edgecnn.exporting import export
     from edgecnn.reports import make_report
 
-    to_int8 = _to_int8(quantize, precision)
+    wanted = _precision(quantize, precision)
     opened = find_bundle(bundle)
-    with progress_bar(still=to_int8) as progress:
-        found = export(opened, quantize=to_int8, note=note, progress=progress, **options)
+    with progress_bar(still=wanted != "fp32") as progress:
+        found = export(opened, precision=wanted, note=note, progress=progress, **options)
     measured = {found.file: found.sha256}
     if found.int8:
         measured[found.int8.file] = found.int8.sha256
+    if found.fp16:
+        measured[found.fp16.file] = found.fp16.sha256
     report = make_report("export", found, measured)
     keep_report(report, opened.folder)
     if as_json:
@@ -87,16 +91,21 @@ def command(
 
         # Without data there is no int8 to be made, and the note says which flag brings some.
         again = ("int8" in found.stale or not found.int8) and not found.stand_in
+        again = again and not found.fp16
         next_step("quantize" if again else "bench", bundle)
     if found.int8:
         stop_at_gate(found.int8)
 
 
-def _to_int8(quantize: bool | None, precision: str | None) -> bool:
+def _precision(quantize: bool | None, precision: str | None) -> Precision:
     if quantize is not None and precision is not None and quantize != (precision == "int8"):
         flag = "--quantize" if quantize else "--no-quantize"
         raise click.UsageError(f"{flag} and --precision {precision} contradict one another.")
-    return bool(quantize) or precision == "int8"
+    if precision == "bf16":
+        from edgecnn.exporting.half import refuse_bf16
+
+        refuse_bf16()
+    return cast("Precision", "int8" if quantize else precision or "fp32")
 
 
 def _print(found: ExportReport) -> None:
@@ -114,6 +123,8 @@ def _print(found: ExportReport) -> None:
     )
     if found.int8:
         print_int8(found.int8)
+    if found.fp16:
+        print_fp16(found.fp16)
     for name in found.stale:
         note(f"'{name}' was made from the file that this one replaced, and is now stale.")
 

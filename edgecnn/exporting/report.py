@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from edgecnn.exporting.half import HalfReport
 from edgecnn.quantization import QuantizeReport
 from edgecnn.spec import Layout
 
@@ -62,6 +63,7 @@ class ExportReport:
         golden_written: The bundle had no golden vectors, and has them now.
         stale: Variants that must be made anew because this one changed.
         int8: What quantizing it found; None if it was not quantized.
+        fp16: What halving its precision found; None if that was not asked for.
     """
 
     KIND: ClassVar[str] = "export"
@@ -84,3 +86,4 @@ class ExportReport:
     golden_written: bool
     stale: tuple[str, ...]
     int8: QuantizeReport | None = None
+    fp16: HalfReport | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,14 @@ from edgecnn.data import Dataset
 from edgecnn.disk import temporary_file
 from edgecnn.errors import BundleError, InputError
 from edgecnn.exporting.form import Form
+from edgecnn.exporting.half import halve
 from edgecnn.exporting.report import ExportReport, Proof
 from edgecnn.exporting.sources import Draft, draft_from_onnx, draft_from_torch, finite_net
 from edgecnn.golden import make_expected, make_golden
 from edgecnn.graph.clean import opset as opset_of
 from edgecnn.records import sha256
 from edgecnn.runtime import check_available
-from edgecnn.spec import Tolerance
+from edgecnn.spec import Precision, Tolerance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +40,7 @@ def export(
     preprocessing: bool = True,
     batch_size: int | None = None,
     quantize: bool = False,
+    precision: Precision = "fp32",
     data: Dataset | str | Path | None = None,
     data_dir: Path | None = None,
     threads: int | None = None,
@@ -58,7 +60,8 @@ def export(
         opset: Version of ONNX's operators, 17 to 23; 18 by default.
         preprocessing: Take uint8 pixels [N, H, W, C]; otherwise float32 in the net's own layout.
         batch_size: A fixed batch; by default it is open.
-        quantize: Make an int8 variant of it, too.
+        quantize: Make an int8 variant of it, too; the same as `precision="int8"`.
+        precision: Make a variant of this precision of it, too: `int8` or `fp16`.
         data: Other data than the bundle's own, or its source: for the golden images, if the
             bundle has none yet, and to quantize.
         data_dir: Folder for downloaded data.
@@ -77,22 +80,35 @@ def export(
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     form = Form(opset, preprocessing, batch_size, opened.manifest.contract.layout)
     form.check()
+    quantize = quantize or precision == "int8"
     if not quantize:
-        _refuse_int8_options(int8)
+        _refuse_int8_options(int8, allowed=("duration",) if precision == "fp16" else ())
     _require(opened)
-    tell = _part(progress or _ignore, 0.0, 0.4 if quantize else 1.0)
-    draft, data = _draft(opened, form, _Wanted(data, data_dir, quantize, note), tell)
+    more = quantize or precision == "fp16"
+    tell = _part(progress or _ignore, 0.0, 0.4 if more else 1.0)
+    draft, data = _draft(opened, form, _Wanted(data, data_dir, more, note), tell)
     tell("Checking the file", 0.8)
     report, opened = _prove_and_write(opened, draft)
-    if not quantize:
+    if not more:
         return report
+    rest = _part(progress or _ignore, 0.4, 1.0)
+    if precision == "fp16":
+        half = halve(
+            opened,
+            report.variant,
+            data=data,
+            threads=threads,
+            duration=int8.get("duration"),
+            progress=rest,
+        )
+        return replace(report, stale=_stale(open_bundle(opened.folder)), fp16=half)
     made = quantization.quantize(
         opened,
         variant=report.variant,
         data=data,
         threads=threads,
         note=note,
-        progress=_part(progress or _ignore, 0.4, 1.0),
+        progress=rest,
         **int8,
     )
     return replace(report, stale=_stale(open_bundle(opened.folder)), int8=made)
@@ -102,12 +118,13 @@ def export(
 class _Wanted:
     data: Dataset | str | Path | None
     data_dir: Path | None
-    quantize: bool
+    needed: bool
     note: Note | None
 
 
-def _refuse_int8_options(options: Mapping[str, object]) -> None:
-    named = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
+def _refuse_int8_options(options: Mapping[str, object], allowed: Sequence[str]) -> None:
+    given = [name for name, value in options.items() if value and name not in allowed]
+    named = [f"--{name.replace('_', '-')}" for name in given]
     if named:
         verb = "is" if len(named) == 1 else "are"
         raise InputError(f"{', '.join(named)} {verb} about int8.", "Add --quantize to make it.")
@@ -138,7 +155,7 @@ def _draft(
 def _needed_data(bundle: Bundle, wanted: _Wanted, tell: Progress) -> Dataset | None:
     say, source = wanted.note or _silent, wanted.data
     first = GOLDEN not in bundle.files
-    if wanted.quantize or (first and (source is not None or bundle.manifest.data is not None)):
+    if wanted.needed or (first and (source is not None or bundle.manifest.data is not None)):
         if isinstance(source, Dataset):
             return source
         return bundle_data(bundle, source, data_dir=wanted.data_dir, progress=tell)

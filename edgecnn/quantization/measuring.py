@@ -165,8 +165,8 @@ def report_on(
 
 
 def _saturation(job: Job, content: bytes, largest: int, found: Found) -> SaturationReport | None:
-    """Replay what a CPU that saturates would do, where the weights do not rule it out."""
-    if largest <= LARGEST_INT16:
+    """Replay what a CPU of the fleet that saturates would do, if the weights do not rule it out."""
+    if largest <= LARGEST_INT16 or not job.wishes.choice.at_risk:
         return None
     job.tell("Replaying what saturates on other CPUs", 0.97)
     contract = job.bundle.manifest.contract
