@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgecnn.quantization.calibration.choosing import Choices, Images, choose
 from edgecnn.quantization.plan import Plan
+from edgecnn.quantization.schemes import Scheme
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -16,10 +17,17 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, float], None]
 
-# Ways to take ranges that are compared if none is named, the simplest first.
-CALIBRATIONS = ("minmax", "percentile-99.99", "mse")
+# Ways to take ranges that are compared if none is named, the simplest first. On the nets seen so far
+# entropy was the best for symmetric activations only.
+_CALIBRATIONS = ("minmax", "percentile-99.999", "mse")
+_SYMMETRIC_CALIBRATIONS = (*_CALIBRATIONS, "entropy")
 # What makes up for rounding, tried on whichever ranges were chosen.
 CORRECTIONS = ("gptq", "bias")
+
+
+def usual_calibrations(scheme: Scheme) -> tuple[str, ...]:
+    """Give the ways to take ranges that are compared if none is named."""
+    return _SYMMETRIC_CALIBRATIONS if scheme.activations == "int8" else _CALIBRATIONS
 
 
 def find_plan(
@@ -27,7 +35,7 @@ def find_plan(
     contract: InputContract,
     images: Images,
     base: Plan,
-    calibrations: Sequence[str] = CALIBRATIONS,
+    calibrations: Sequence[str],
     *,
     classes: bool,
     tell: Progress | None = None,

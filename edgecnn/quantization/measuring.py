@@ -19,6 +19,7 @@ from edgecnn.quantization.calibration.spread import Spread
 from edgecnn.quantization.gate import judge_drop
 from edgecnn.quantization.mixed import Mixed
 from edgecnn.quantization.options import Wishes
+from edgecnn.quantization.patches import find_patched
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.report import QuantizeReport, Side
 from edgecnn.quantization.safety import LARGEST_INT16, AsItRuns, as_it_runs, largest_pair_sums
@@ -124,7 +125,7 @@ def report_on(
     """
     content, labels = located.path.read_bytes(), job.dataset.test.labels
     running = as_it_runs(content)
-    work = _work(job.source, running)
+    work = _work(job.source, running, model, found.plan)
     largest = max(largest_pair_sums(model).values(), default=0)
     safe = largest <= LARGEST_INT16 and running.same_everywhere
     paired = pair_up(job, located, answers)
@@ -173,15 +174,18 @@ def _saturation(job: Job, content: bytes, largest: int, found: Found) -> Saturat
     return audit(content, contract, found.selection[: images_for(contract)])
 
 
-def _work(source: Variant, running: AsItRuns) -> Work:
+def _work(source: Variant, running: AsItRuns, model: ir.Model, plan: Plan) -> Work:
     from edgecnn.graph.summary import summarise
 
-    original = source.path.read_bytes()
+    original, patched = source.path.read_bytes(), find_patched(model)
     return Work(
         macs=summarise(original, where=str(source.path)).macs,
         fp32_operators=as_it_runs(original).operators,
         int8_operators=running.operators,
         float_operators=running.floating,
+        scheme=plan.scheme.name,
+        patched=patched.layers,
+        patched_share=patched.share,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from edgecnn.errors import InputError
-from edgecnn.quantization.candidates import CALIBRATIONS
+from edgecnn.quantization.candidates import usual_calibrations
 from edgecnn.quantization.choosing import Choice, choose_scheme, default_scheme
 from edgecnn.quantization.cpus import parse_cpus
 from edgecnn.quantization.gate import points
@@ -90,7 +90,7 @@ def check_wishes(
         choice,
         bool(cpu or scheme),
         default_scheme(fleet),
-        _calibrations(calibration),
+        _calibrations(calibration, choice.scheme),
         calibration_samples,
         selection_samples,
         calibration_resamples or 0,
@@ -99,11 +99,11 @@ def check_wishes(
     )
 
 
-def _calibrations(wanted: str | Sequence[str] | None) -> tuple[str, ...]:
+def _calibrations(wanted: str | Sequence[str] | None, scheme: Scheme) -> tuple[str, ...]:
     from edgecnn.quantization.calibration import METHODS
 
     if not wanted:
-        return CALIBRATIONS
+        return usual_calibrations(scheme)
     names = wanted.split(",") if isinstance(wanted, str) else list(wanted)
     found = tuple(dict.fromkeys(name.strip() for name in names))
     for name in found:

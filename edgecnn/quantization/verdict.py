@@ -26,7 +26,9 @@ _FAST_INT8 = {
 }
 # To call an operator costs one to three microseconds before it computes anything; where the mean
 # operator takes less than this, calling is a large part of the whole.
-_SMALL_SECONDS = 10e-6
+_SMALL_SECONDS = 2e-6
+_LARGE_SHARE = 0.5
+_MOST_NAMED = 3
 # Below it the error is more than a third of what should be there.
 LEAST_SQNR_DB = 10.0
 
@@ -40,12 +42,18 @@ class Work:
         fp32_operators: Operators that run for fp32.
         int8_operators: Operators that run for int8.
         float_operators: Those of them that compute in float between the integers.
+        scheme: The number formats; empty in older reports.
+        patched: Convolutions whose patches are copied before they are multiplied.
+        patched_share: Their share of the multiply-adds, 0 to 1; None if unknown.
     """
 
     macs: int | None
     fp32_operators: int
     int8_operators: int
     float_operators: tuple[str, ...]
+    scheme: str = ""
+    patched: tuple[str, ...] = ()
+    patched_share: float | None = None
 
 
 def judge(
@@ -122,10 +130,19 @@ def _speed(latency: LatencyComparison, work: Work) -> tuple[str, Outcome]:
 
 def why_slower(latency: LatencyComparison, work: Work) -> str:
     """Give the likeliest reason why int8 is slower, from what runs and on what."""
+    if work.scheme == "u8u8":
+        return "ONNX Runtime has no kernel for unsigned weights that uses VNNI"
     if work.float_operators:
+        stays = "stays" if len(work.float_operators) == 1 else "stay"
         return (
-            f"{', '.join(work.float_operators)} stay in float, and each costs a step back from "
+            f"{', '.join(work.float_operators)} {stays} in float, and each costs a step back from "
             "integers and one into them"
+        )
+    if work.patched_share is not None and work.patched_share > _LARGE_SHARE:
+        return (
+            f"{_listed(work.patched)}, with {100 * work.patched_share:.0f} % of its multiply-adds, "
+            "too few channels for the kernel that reads the image itself: ONNX Runtime copies "
+            "every patch first, which costs more than cheaper multiplications save"
         )
     if latency.first_median_seconds < _SMALL_SECONDS * max(work.fp32_operators, 1):
         macs = f" {work.macs / 1e6:.2f} million" if work.macs else ""
@@ -137,3 +154,11 @@ def why_slower(latency: LatencyComparison, work: Work) -> str:
     if not _FAST_INT8 & set(this_machine().features):
         return "this CPU has no fast way to multiply bytes (VNNI, AMX or a NEON dot product)"
     return "its integer operators are slower here than the float ones"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    if len(names) == 1:
+        return f"{names[0]} has"
+    if len(names) > _MOST_NAMED:
+        return f"{len(names)} convolutions have"
+    return f"{', '.join(names[:-1])} and {names[-1]} have"

@@ -105,7 +105,15 @@ def test_slower_fails_whatever_the_accuracy() -> None:
 @pytest.mark.parametrize(
     ("work", "seconds", "why"),
     [
-        (replace(WORK, macs=650_000, fp32_operators=16), 42e-6, "net is small: .* 0.65 million"),
+        (replace(WORK, macs=650_000, fp32_operators=16), 30e-6, "net is small: .* 0.65 million"),
+        (
+            replace(WORK, patched=("conv1", "conv2"), patched_share=0.91),
+            42e-6,
+            "conv1 and conv2 have, with 91 % of its multiply-adds, too few channels",
+        ),
+        (replace(WORK, patched=("conv1",), patched_share=0.2), 240e-6, "slower here|no fast way"),
+        (replace(WORK, scheme="u8u8"), 240e-6, "no kernel for unsigned weights"),
+        (replace(WORK, float_operators=("Relu",)), 240e-6, "Relu stays in float"),
         (replace(WORK, float_operators=("Softmax", "Erf")), 240e-6, "Softmax, Erf stay in float"),
         (WORK, 240e-6, "integer operators are slower|no fast way to multiply bytes"),
     ],
