@@ -26,6 +26,7 @@ from edgecnn.cli._options import (
     print_report,
 )
 from edgecnn.cli._progress import progress_bar
+from edgecnn.cli._qat import fine_tune, qat_option
 from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
@@ -72,13 +73,19 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Replace the bundle that is there.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run.")
+@qat_option
 @json_option
-def command(model_arguments: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
+def command(
+    model_arguments: tuple[str, ...], bundle: Path | None, *, as_json: bool, **options: Any
+) -> None:
     """Train a model on pictures and make a bundle of it.
 
     RECIPE is a name such as lenet, resnet8, lenet/tutorial or resnet8/cifar10, or the path of a
     TOML file; lenet if it is left out. What is not given stays as the recipe has it.
     """
+    if bundle is not None:
+        fine_tune(bundle, options, _live, as_json=as_json)
+        return
     from edgecnn.recipe import parse_arguments
     from edgecnn.training import train
 

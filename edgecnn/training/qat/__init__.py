@@ -9,11 +9,12 @@ from edgecnn import extras
 from edgecnn.training.qat.report import QatReport
 
 if TYPE_CHECKING:
+    from edgecnn.training.qat.adding import add_variant
     from edgecnn.training.qat.run import Qat, qat
 
-__all__ = ["Qat", "QatReport", "qat"]
+__all__ = ["Qat", "QatReport", "add_variant", "qat"]
 
-_PLACES = {"Qat": "run", "qat": "run"}
+_PLACES = {"Qat": "run", "add_variant": "adding", "qat": "run"}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,12 +14,11 @@ from edgecnn.bundle import WEIGHTS, Bundle, open_bundle
 from edgecnn.bundle_data import bundle_data
 from edgecnn.data import Dataset, Split
 from edgecnn.errors import InputError
-from edgecnn.graph.clean import from_bytes
-from edgecnn.graph.prefix import float_core
 from edgecnn.quantization.calibration.draws import draw, refuse_unreal
 from edgecnn.quantization.making import Subject, make_int8, observe_subject
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.running import image_input, run_core
+from edgecnn.quantization.writing import read_core
 from edgecnn.recipe import TrainingPlan, load_recipe
 from edgecnn.reports import read_body, read_report
 from edgecnn.runtime import check_available
@@ -32,12 +31,13 @@ from edgecnn.training.run import pictures, split_holdout
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+    from numpy.typing import NDArray
 
 _PROVED_ON = 8
 _PLAN = TrainingPlan(
-    epochs=4,
+    epochs=3,
     optimizer="adamw",
-    learning_rate=5e-4,
+    learning_rate=1e-3,
     warmup_fraction=0.1,
     channels_last=True,
 )
@@ -53,7 +53,8 @@ class Qat:
         source: The fp32 variant that it was made from, located.
         dataset: The data; only its training images were used.
         plan: How it was quantized before the first step.
-        calibration_images: How many training images set the ranges then.
+        calibration: The training images that set the ranges then, uint8 [M, height, width,
+            channels].
     """
 
     core: ir.Model
@@ -61,7 +62,7 @@ class Qat:
     source: Variant
     dataset: Dataset
     plan: Plan
-    calibration_images: int
+    calibration: NDArray[np.uint8]
 
 
 def qat(
@@ -133,7 +134,7 @@ def qat(
     subject = observe_subject(core, opened.manifest.contract, images, how)
     with repeatable(training.threads, place):
         report, tuned = _tune(subject, how, dataset, training, place, source.name, tell)
-    return Qat(tuned.core, report, source, dataset, how, len(images))
+    return Qat(tuned.core, report, source, dataset, how, images)
 
 
 def _data(bundle: Bundle, source: str | Path | None, data_dir: Path | None, tell: Tell) -> Dataset:
@@ -182,9 +183,7 @@ def _core(bundle: Bundle, source: Variant) -> ir.Model:
             "quantization-aware training begins with fp32 ONNX.",
             "Name an fp32 variant with --variant.",
         )
-    contract = bundle.manifest.contract
-    model = from_bytes(source.path.read_bytes(), where=str(source.path))
-    core = float_core(model) if source.preprocessing else model
+    contract, core = bundle.manifest.contract, read_core(source)
     first = core.graph.outputs[0].name
     if contract.output_kind != "logits" or contract.output not in ("", first):
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgecnn.bundle import Bundle
+from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.data import Dataset, Split
 from edgecnn.errors import EdgeCNNError
 from edgecnn.graph import clean, prefix
@@ -21,10 +22,11 @@ from edgecnn.quantization.running import run_core
 from edgecnn.quantization.safety import LARGEST_INT16, as_it_runs, largest_pair_sums
 from edgecnn.quantization.schemes import SCHEMES
 from edgecnn.recipe import TrainingPlan
-from tests.conftest import CLASSES, CONTRACT, MakeBundle, TinyNet
+from tests.conftest import CLASSES, CONTRACT, MakeBundle, TinyNet, TypeCommand
 from tests.quantization.conftest import exported_core
 
 torch = pytest.importorskip("torch")
+adding = pytest.importorskip("edgecnn.training.qat.adding")
 augment = pytest.importorskip("edgecnn.training.augment")
 loop = pytest.importorskip("edgecnn.training.loop")
 rounding = pytest.importorskip("edgecnn.training.qat.rounding")
@@ -255,3 +257,32 @@ def test_a_fixed_batch_is_refused(
     bundle = make_bundle(variants=("fp32",), files={"fp32": content}, changes=changes)
     with pytest.raises(EdgeCNNError, match="needs an open batch"):
         running.qat(bundle, data=tiny_data, epochs=1)
+
+
+def test_the_command_adds_a_measured_variant_and_keeps_the_rest(
+    tiny_fp32: Bundle, type_command: TypeCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adding, "LATENCY_SECONDS", 0.05)
+    folder = tiny_fp32.folder
+    done = type_command("train", "--qat", folder, "--epochs", 1, "--threads", 1, "--json")
+    assert done.code == 0, done.err
+    report = json.loads(done.out)
+    assert report["kind"] == "quantize"
+    assert report["body"]["int8"]["variant"] == "int8-qat"
+    assert report["body"]["paired"]["first"] == "fp32"
+    found = open_bundle(folder)
+    added = found.locate("int8-qat")
+    assert added.precision == "int8"
+    assert added.parent is not None
+    assert added.parent.file == "fp32.onnx"
+    assert "epoch 1 of 1 on 72 images" in added.settings["training"]
+    assert found.files["fp32.onnx"] == tiny_fp32.files["fp32.onnx"]
+
+
+def test_the_command_refuses_what_a_bundle_settles(
+    tiny_fp32: Bundle, type_command: TypeCommand
+) -> None:
+    done = type_command("train", "--qat", tiny_fp32.folder, "--input-size", "16x16")
+    assert done.code == 2
+    assert "--input-size and --qat cannot be had together" in done.err
+    assert [each.name for each in open_bundle(tiny_fp32.folder).manifest.variants] == ["fp32"]
