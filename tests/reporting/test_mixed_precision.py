@@ -51,6 +51,7 @@ def ranked(classes: bool = True) -> SensitivityReport:
         sha256="0" * 64,
         scheme="u8s8-7bit",
         calibration="minmax",
+        corrections=(),
         calibration_images=512,
         data="invented",
         images=100,

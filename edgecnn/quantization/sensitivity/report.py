@@ -81,6 +81,7 @@ class SensitivityReport:
         sha256: The file's digest.
         scheme: How int8 is quantized.
         calibration: How ranges were taken from the calibration images.
+        corrections: What was done to weights and biases afterwards, in order.
         calibration_images: Images of the training split that set the scales.
         data: Short name of the data.
         images: Other images of the training split, on which the answers were compared.
@@ -102,6 +103,7 @@ class SensitivityReport:
     sha256: str
     scheme: str
     calibration: str
+    corrections: tuple[str, ...]
     calibration_images: int
     data: str
     images: int

@@ -13,8 +13,11 @@ from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.bundle_data import bundle_data
 from edgecnn.data import Dataset
 from edgecnn.errors import InputError
+from edgecnn.quantization.calibration.choosing import Images
 from edgecnn.quantization.calibration.draws import Draw, draw, refuse_unreal
+from edgecnn.quantization.candidates import find_plan
 from edgecnn.quantization.making import Subject, observe_subject
+from edgecnn.quantization.pixels import feed
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.sensitivity.ranking import Ranking, rank_effects
 from edgecnn.quantization.sensitivity.report import SensitivityReport
@@ -24,7 +27,9 @@ from edgecnn.runtime import check_available
 from edgecnn.spec import InputContract, Variant
 
 if TYPE_CHECKING:
+    import numpy as np
     import onnx_ir as ir
+    from numpy.typing import NDArray
 
 Tell = Callable[[str, float], None]
 
@@ -42,7 +47,7 @@ class _Job:
     source: Variant
     dataset: Dataset
     drawn: Draw
-    plan: Plan
+    plan: Plan | None
     threads: int | None
     seconds: float
     tell: Tell
@@ -74,7 +79,7 @@ def sensitivity(
         data_dir: Folder for downloaded data.
         threads: Threads of the sessions whose layers are timed; by default the cores allowed.
         duration: Seconds of timing layers in each precision, 2 by default; openings come on top.
-        plan: How int8 is quantized; what `edgecnn quantize` does by default.
+        plan: How int8 is quantized; by default what `edgecnn quantize` would choose.
         note: Called with sentences that people should read.
         progress: Called with what is done and the share (0 to 1) that is behind.
 
@@ -94,7 +99,7 @@ def sensitivity(
     refuse_unreal(opened, dataset)
     drawn = _drawn(dataset, opened.manifest.contract, selection_samples, say)
     seconds = DURATION_SECONDS if duration is None else duration
-    return _analyse(_Job(opened, source, dataset, drawn, plan or Plan(), threads, seconds, tell))
+    return _analyse(_Job(opened, source, dataset, drawn, plan, threads, seconds, tell))
 
 
 def _check(selection_samples: int | None) -> None:
@@ -108,30 +113,37 @@ def _check(selection_samples: int | None) -> None:
 
 
 def _analyse(job: _Job) -> SensitivityReport:
-    contract, train = job.bundle.manifest.contract, job.dataset.train
-    job.tell(f"Calibrating on {len(job.drawn.calibration)} images", 0.05)
-    calibration = train.images[job.drawn.calibration]
-    subject = observe_subject(_core(job.source), contract, calibration, job.plan)
-    selection = train.images[job.drawn.selection]
+    train, classes = job.dataset.train, job.bundle.manifest.contract.output_kind != "other"
+    calibration, selection = train.images[job.drawn.calibration], train.images[job.drawn.selection]
+    core, contract = _core(job)
+    images, tell = Images(calibration, selection), _part(job.tell, 0.05, 0.2)
+    plan = job.plan
+    if plan is None:
+        plan = find_plan(core, contract, images, Plan(), classes=classes, tell=tell).plan
+    job.tell(f"Calibrating on {len(calibration)} images", 0.2)
+    subject = observe_subject(core, contract, calibration, plan)
     ranking = rank_effects(
-        subject,
-        job.plan,
-        selection,
-        classes=contract.output_kind != "other",
-        tell=lambda what, share: job.tell(what, 0.1 + 0.7 * share),
+        subject, plan, selection, classes=classes, tell=_part(job.tell, 0.2, 0.8)
     )
-    times = time_layers(
+    return _report(job, plan, subject, ranking, _times(job, subject, ranking, selection))
+
+
+def _times(job: _Job, subject: Subject, ranking: Ranking, images: NDArray[np.uint8]) -> Times:
+    return time_layers(
         job.source,
         subject.core,
         ranking.int8,
-        contract,
-        selection,
+        subject.contract,
+        images,
         {layer for each in ranking.effects for layer in (each.layer, *each.in_float)},
         threads=job.threads,
         duration=job.seconds,
-        tell=lambda what, share: job.tell(what, 0.8 + 0.2 * share),
+        tell=_part(job.tell, 0.8, 1.0),
     )
-    return _report(job, subject, ranking, times)
+
+
+def _part(tell: Tell, start: float, end: float) -> Tell:
+    return lambda what, share: tell(what, start + (end - start) * share)
 
 
 def _float_variant(bundle: Bundle, name: str) -> Variant:
@@ -171,23 +183,31 @@ def _drawn(
     return found
 
 
-def _core(source: Variant) -> ir.Model:
-    from edgecnn.graph.clean import from_bytes
-    from edgecnn.graph.prefix import float_core
+def _core(job: _Job) -> tuple[ir.Model, InputContract]:
+    """Give the float core and its input as `edgecnn quantize` begins with them."""
+    # Imported late: what is written holds what a search for a mix found, which begins here.
+    from edgecnn.quantization.writing import read_core
 
-    model = from_bytes(source.path.read_bytes(), where=str(source.path))
-    return float_core(model) if source.preprocessing else model
+    return feed(
+        read_core(job.source),
+        job.bundle.manifest.contract,
+        pixels=job.source.preprocessing,
+        scheme=(job.plan or Plan()).scheme,
+    )
 
 
-def _report(job: _Job, subject: Subject, ranking: Ranking, times: Times) -> SensitivityReport:
+def _report(
+    job: _Job, plan: Plan, subject: Subject, ranking: Ranking, times: Times
+) -> SensitivityReport:
     source = job.source
     return SensitivityReport(
         bundle=str(job.bundle.folder),
         variant=source.name,
         file=source.path.name,
         sha256=sha256(source.path.read_bytes()),
-        scheme=str(job.plan.scheme),
-        calibration=job.plan.calibration,
+        scheme=str(plan.scheme),
+        calibration=plan.calibration,
+        corrections=plan.corrections,
         calibration_images=len(subject.images),
         data=job.dataset.name,
         images=ranking.whole.images,
