@@ -16,6 +16,7 @@ from edgecnn.quantization.correcting import CORRECTIONS
 from edgecnn.quantization.corrections.bias import channel_means
 from edgecnn.quantization.corrections.gptq import Limits, round_rows
 from edgecnn.quantization.corrections.layers import find_layers
+from edgecnn.quantization.corrections.tapping import enough
 from edgecnn.quantization.corrections.windows import read_windows, to_rows, windows_of
 from edgecnn.quantization.distance import measure_distance
 from edgecnn.quantization.making import Subject, make_int8, observe_subject
@@ -179,6 +180,16 @@ def test_a_fixed_batch_is_corrected_as_an_open_one(subject: Subject) -> None:
     one, other = (constants(made(each, "bias")) for each in (subject, fixed))
     for name in ("b1_quantized", "b2_quantized", "b3_quantized"):
         assert np.abs(one[name] - other[name]).max() <= 1
+
+
+def test_of_large_pictures_fewer_are_run_and_of_small_ones_all() -> None:
+    small, large = np.zeros((500, 32, 32, 3), np.uint8), np.zeros((200, 224, 224, 3), np.uint8)
+    large[:, 0, 0, 0] = np.arange(200)
+    assert len(enough(small)) == 500
+    kept = enough(large)[:, 0, 0, 0].astype(int)
+    assert len(kept) == 64
+    assert set(np.diff(kept)) == {3, 4}
+    assert len(enough(large[:10])) == 10
 
 
 def test_what_stays_in_float_is_left_alone(subject: Subject) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgecnn.quantization.corrections.layers import Packed, find_layers
-from edgecnn.quantization.corrections.tapping import tap
+from edgecnn.quantization.corrections.tapping import enough, tap
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,12 +31,12 @@ def correct_biases(
         quantized: The quantized core; it is left as it is.
         core: The float core that it was made from, with the same names of nodes.
         contract: Scale, mean, std and layout.
-        images: Calibration images, uint8 [M, height, width, channels].
+        images: Calibration images, uint8 [M, height, width, channels]; of large ones 64 are used.
 
     Returns:
         The quantized core with other biases, int32 at the same scales.
     """
-    model = quantized.clone()
+    model, images = quantized.clone(), enough(images)
     in_float = {str(node.name): str(node.outputs[0].name) for node in core.graph}
     layers = [layer for layer in find_layers(model) if layer.bias and layer.name in in_float]
     wanted = channel_means(core, contract, images, [in_float[each.name] for each in layers])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecnn.quantization.bound import channel_axis, in_order, is_depthwise, largest_sums
 from edgecnn.quantization.corrections.layers import Layer, find_layers
-from edgecnn.quantization.corrections.tapping import tap
+from edgecnn.quantization.corrections.tapping import enough, tap
 from edgecnn.quantization.corrections.windows import (
     Windows,
     from_rows,
@@ -82,7 +82,7 @@ def round_by_covariance(
         quantized: The quantized core; it is left as it is.
         core: The float core that it was made from, with the same names of nodes.
         contract: Scale, mean, std and layout.
-        images: Calibration images, uint8 [M, height, width, channels].
+        images: Calibration images, uint8 [M, height, width, channels]; of large ones 64 are used.
 
     Returns:
         The quantized core with other integers for weights.
@@ -90,7 +90,7 @@ def round_by_covariance(
     Raises:
         ModelError: ONNX Runtime refuses the model.
     """
-    model = quantized.clone()
+    model, images = quantized.clone(), enough(images)
     tasks = _tasks(model, core)
     for task, covariance in zip(tasks, _covariances(model, contract, images, tasks), strict=True):
         _round(task, covariance)

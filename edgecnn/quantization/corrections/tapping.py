@@ -16,6 +16,23 @@ if TYPE_CHECKING:
     from edgecnn.spec import InputContract
 
 
+# Corrections run a net once for each layer: of large pictures, which hold many places, fewer do.
+_LEAST_IMAGES, _PIXELS = 64, 1 << 20
+
+
+def enough(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Give as many images, evenly spread, as means and covariances need: 64, or a megapixel.
+
+    Args:
+        images: uint8 [M, height, width, channels].
+    """
+    import numpy as np
+
+    most = max(_LEAST_IMAGES, _PIXELS // (images.shape[1] * images.shape[2]))
+    count = min(len(images), most)
+    return np.take(images, np.arange(count) * len(images) // count, axis=0)
+
+
 def tap(
     core: ir.Model, contract: InputContract, images: NDArray[np.uint8], tensors: Sequence[str]
 ) -> Iterator[list[NDArray[np.float32]]]:
