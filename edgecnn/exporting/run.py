@@ -14,7 +14,7 @@ from edgecnn.data import Dataset
 from edgecnn.disk import temporary_file
 from edgecnn.errors import BundleError, InputError
 from edgecnn.exporting.form import Form
-from edgecnn.exporting.half import halve
+from edgecnn.exporting.half import check_precision, halve
 from edgecnn.exporting.report import ExportReport, Proof
 from edgecnn.exporting.sources import Draft, draft_from_onnx, draft_from_torch, finite_net
 from edgecnn.golden import make_expected, make_golden
@@ -71,7 +71,7 @@ def export(
         **int8: How int8 is made, as `edgecnn.quantize` takes it: `cpu`, `max_drop` and so on.
 
     Raises:
-        InputError: The opset or batch size cannot be.
+        InputError: The opset, batch size or precision cannot be.
         DataError: int8 is asked for and there is no data, or the data does not fit.
         ModelError: The net cannot be exported, or the file does not compute what it should.
         BundleError: The bundle is damaged or written by another process.
@@ -80,6 +80,7 @@ def export(
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     form = Form(opset, preprocessing, batch_size, opened.manifest.contract.layout)
     form.check()
+    check_precision(precision)
     quantize = quantize or precision == "int8"
     if not quantize:
         _refuse_int8_options(int8, allowed=("duration",) if precision == "fp16" else ())

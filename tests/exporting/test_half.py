@@ -12,12 +12,14 @@ from edgecnn.agreement import parity
 from edgecnn.benchmark import LatencyComparison
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.data import Dataset
-from edgecnn.errors import ModelError
+from edgecnn.errors import InputError, ModelError
+from edgecnn.exporting import export
 from edgecnn.exporting.half import halve, judge
 from edgecnn.graph import clean
-from edgecnn.graph.halves import LARGEST, to_fp16
+from edgecnn.graph.halves import LARGEST, rounded_to_fp16, to_fp16
 from edgecnn.quantization.running import open_core
 from tests.conftest import TypeCommand
+from tests.exporting.conftest import MakeNet
 from tests.quantization.conftest import contents
 
 SCALED = """
@@ -64,6 +66,72 @@ def test_a_weight_beyond_its_range_is_refused_by_name() -> None:
     to_fp16(ir.from_onnx_text(SCALED.format(weight=f"{LARGEST:.0f}")))
     with pytest.raises(ModelError, match=r"'w' reaches 6.56e\+04"):
         to_fp16(ir.from_onnx_text(SCALED.format(weight="65600")))
+
+
+HEAD = '<ir_version: 8, opset_import: ["" : 18]> net (float[N,1,4,4] x) => '
+SHARED = (
+    "(float[N,1,8,8] y) <float[4] s = {1, 1, 2, 2}> "
+    '{ t = Mul (x, s)  y = Resize <mode = "nearest"> (t, , s) }'
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "(float[N,1,4,4] y, int64[N,1,4] k) { y = Relu (x)  k = ArgMax <axis=2, keepdims=0> (y) }",
+        "(bool[N,1,4,4] y) <float z = {0.3}> { y = Greater (x, z) }",
+        "(float[N,1,4,4] y) { s = Shape (x)  c = ConstantOfShape <value = float[1] {2}> (s)"
+        "  y = Add (x, c) }",
+        "(float[N,1,4,4] y) { s = Shape (x)  c = ConstantOfShape (s)  y = Add (x, c) }",
+        "(float[N,1,4,4] y) { c = Constant <value_float = 2.0> ()  y = Add (x, c) }",
+        SHARED,
+    ],
+    ids=["integers out", "truth out", "filled", "zeros", "constant", "shared scales"],
+)
+def test_outputs_keep_their_types_and_every_constant_comes_along(body: str) -> None:
+    core = ir.from_onnx_text(HEAD + body)
+    image = np.random.default_rng(0).normal(size=(2, 1, 4, 4)).astype(np.float32)
+    for half in (to_fp16(core), rounded_to_fp16(core)):
+        found, expected = (
+            open_core(clean.to_bytes(model)).run(None, {"x": image}) for model in (half, core)
+        )
+        assert [each.dtype for each in found] == [each.dtype for each in expected]
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-3)
+
+
+def test_scales_that_are_computed_are_refused() -> None:
+    body = "(float[N,1,8,8] y) <float[4] a = {1, 1, 1, 1}, float[4] b = {0, 0, 1, 1}> "
+    text = f'{HEAD}{body} {{ s = Add (a, b)  y = Resize <mode = "nearest"> (x, , s) }}'
+    with pytest.raises(ModelError, match="computes its scales"):
+        to_fp16(ir.from_onnx_text(text))
+
+
+def test_every_number_between_layers_is_rounded_as_a_gpu_stores_it() -> None:
+    weights = "<float[1,1,1,1] w = {60000}, float[1,1,1,1] v = {0.00001}>"
+    text = f"{HEAD}(float[N,1,4,4] y) {weights} {{ c = Conv (x, w)  y = Conv (c, v) }}"
+    rounded = clean.to_bytes(rounded_to_fp16(ir.from_onnx_text(text)))
+    image = np.zeros((1, 1, 4, 4), np.float32)
+    image[0, 0, 0] = 0.1, 1.0, 3.0, -3.0
+    [found] = open_core(rounded).run(None, {"x": image})
+    halved = image[0, 0, 0].astype(np.float16)
+    with np.errstate(over="ignore"):
+        expected = halved * np.float16(60000) * np.float16(0.00001)
+    np.testing.assert_array_equal(found[0, 0, 0], expected.astype(np.float32))
+    assert np.isinf(expected).tolist() == [False, False, True, True]
+
+
+def test_what_overflows_on_gpus_alone_is_refused(make_net: MakeNet, pictures: Dataset) -> None:
+    bundle = make_net("return self.fc(x.mean((2, 3)) * 6e4 * 6e4 / 6e4 / 6e4)")
+    with pytest.raises(ModelError, match=r"reaches \S+ on the golden images, more than fp16's"):
+        export(bundle, precision="fp16", data=pictures)
+    assert [variant.name for variant in open_bundle(bundle.folder).manifest.variants] == ["fp32"]
+
+
+@pytest.mark.parametrize("name", ["bf16", "fp8"])
+def test_no_other_precision_becomes_fp32_in_silence(exported: Bundle, name: str) -> None:
+    with pytest.raises(InputError, match=r"bfloat16|called 'fp8'"):
+        export(exported, precision=name)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
