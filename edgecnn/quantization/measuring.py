@@ -24,6 +24,7 @@ from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.report import QuantizeReport, Side
 from edgecnn.quantization.safety import LARGEST_INT16, AsItRuns, as_it_runs, largest_pair_sums
 from edgecnn.quantization.saturation import SaturationReport, audit, images_for
+from edgecnn.quantization.tensors import TensorLoss
 from edgecnn.quantization.verdict import Work, judge
 from edgecnn.records import sha256
 from edgecnn.runtime import open_session
@@ -80,6 +81,7 @@ class Found:
         choices: The candidates; None if there was nothing to choose.
         spread: What other draws of calibration images would give; None if not asked for.
         mixed: Which layers stay in float, and why; None likewise.
+        tensors: How far each tensor lies from fp32, in the order of the graph.
     """
 
     plan: Plan
@@ -89,6 +91,7 @@ class Found:
     choices: Choices | None = None
     spread: Spread | None = None
     mixed: Mixed | None = None
+    tensors: tuple[TensorLoss, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,7 @@ def report_on(
         spread=found.spread,
         mixed=found.mixed,
         saturation=_saturation(job, content, largest, found),
+        tensors=found.tensors,
     )
 
 

@@ -13,6 +13,7 @@ from edgecnn.quantization.calibration.spread import Spread
 from edgecnn.quantization.mixed import Mixed
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.saturation import SaturationReport
+from edgecnn.quantization.tensors import TensorLoss
 from edgecnn.quantization.verdict import Work
 from edgecnn.spec import Tolerance, Verdict
 from edgecnn.stats import Interval
@@ -71,6 +72,7 @@ class QuantizeReport:
         spread: What other draws of calibration images gave; None if not asked for.
         mixed: Which layers stay in float, and why; None if not asked for.
         saturation: What a CPU that saturates would answer; None where the weights rule it out.
+        tensors: How far each tensor lies from fp32, in the order of the graph.
     """
 
     KIND: ClassVar[str] = "quantize"
@@ -104,6 +106,7 @@ class QuantizeReport:
     spread: Spread | None = None
     mixed: Mixed | None = None
     saturation: SaturationReport | None = None
+    tensors: tuple[TensorLoss, ...] = ()
 
     @property
     def bit_exact(self) -> bool:
