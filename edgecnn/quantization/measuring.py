@@ -16,6 +16,7 @@ from edgecnn.golden import Golden
 from edgecnn.predictor import Predictor, holds_scores
 from edgecnn.quantization.calibration.choosing import Choices
 from edgecnn.quantization.calibration.spread import Spread
+from edgecnn.quantization.fastest import Fastest
 from edgecnn.quantization.gate import judge_drop
 from edgecnn.quantization.mixed import Mixed
 from edgecnn.quantization.options import Wishes
@@ -82,6 +83,7 @@ class Found:
         spread: What other draws of calibration images would give; None if not asked for.
         mixed: Which layers stay in float, and why; None likewise.
         tensors: How far each tensor lies from fp32, in the order of the graph.
+        fastest: Which scheme is the fastest; None likewise.
     """
 
     plan: Plan
@@ -92,6 +94,7 @@ class Found:
     spread: Spread | None = None
     mixed: Mixed | None = None
     tensors: tuple[TensorLoss, ...] = ()
+    fastest: Fastest | None = None
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ def report_on(
         choices=found.choices,
         spread=found.spread,
         mixed=found.mixed,
+        fastest=found.fastest,
         saturation=_saturation(job, content, largest, found),
         tensors=found.tensors,
     )

@@ -9,9 +9,11 @@ from typing import TypedDict
 from edgecnn.errors import InputError
 from edgecnn.quantization.candidates import usual_calibrations
 from edgecnn.quantization.choosing import Choice, choose_scheme, default_scheme
-from edgecnn.quantization.cpus import parse_cpus
+from edgecnn.quantization.cpus import Fleet, parse_cpus
 from edgecnn.quantization.gate import points
 from edgecnn.quantization.schemes import Scheme, find_scheme
+
+FASTEST = "fastest"
 
 
 class Int8Options(TypedDict, total=False):
@@ -34,6 +36,8 @@ class Wishes:
 
     Attributes:
         choice: The scheme, and the CPUs that it is for.
+        fleet: These CPUs.
+        fastest: Measure which scheme is the fastest; `choice` is the usual one until then.
         named: Whether scheme or CPUs were named by the user.
         default: The scheme that these CPUs get if none is named.
         calibrations: Ways to take ranges that are compared, the simplest first.
@@ -45,6 +49,8 @@ class Wishes:
     """
 
     choice: Choice
+    fleet: Fleet
+    fastest: bool
     named: bool
     default: Scheme
     calibrations: tuple[str, ...]
@@ -72,7 +78,8 @@ def check_wishes(
         InputError: A name is unknown, or a number cannot be.
     """
     fleet = parse_cpus(cpu or "any")
-    choice = choose_scheme(fleet, find_scheme(scheme) if scheme else None)
+    named = find_scheme(scheme) if scheme and scheme != FASTEST else None
+    choice = choose_scheme(fleet, named)
     for flag, count in (
         ("--calibration-samples", calibration_samples),
         ("--selection-samples", selection_samples),
@@ -88,6 +95,8 @@ def check_wishes(
         )
     return Wishes(
         choice,
+        fleet,
+        scheme == FASTEST,
         bool(cpu or scheme),
         default_scheme(fleet),
         _calibrations(calibration, choice.scheme),

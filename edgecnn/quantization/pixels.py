@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
 
+    from edgecnn.quantization.schemes import Scheme
     from edgecnn.spec import InputContract
 
 # Steps of a pixel by which what stands for a zero beside the image may miss it; rounding the image
@@ -61,6 +62,21 @@ def fold_pixels(core: ir.Model, contract: InputContract) -> FoldedPixels | None:
     channels = contract.channels
     mean, std = (zero * contract.scale,) * channels, (1.0,) * channels
     return FoldedPixels(model, replace(contract, mean=mean, std=std))
+
+
+def feed(
+    core: ir.Model, contract: InputContract, *, pixels: bool, scheme: Scheme
+) -> tuple[ir.Model, InputContract]:
+    """Give a float core and how it is fed; pixels go straight into it where that can be.
+
+    Args:
+        core: A float core.
+        contract: Scale, mean, std and layout of its input.
+        pixels: The variant takes raw pixels.
+        scheme: The number formats that it is quantized to.
+    """
+    folded = fold_pixels(core, contract) if pixels and scheme.activations == "uint8" else None
+    return (folded.core, folded.contract) if folded else (core, contract)
 
 
 def pixel_range(contract: InputContract) -> tuple[float, float]:

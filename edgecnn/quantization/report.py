@@ -10,6 +10,7 @@ from edgecnn.benchmark import LatencyComparison
 from edgecnn.evaluation import PairedAccuracy
 from edgecnn.quantization.calibration.choosing import Choices
 from edgecnn.quantization.calibration.spread import Spread
+from edgecnn.quantization.fastest import Fastest
 from edgecnn.quantization.mixed import Mixed
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.saturation import SaturationReport
@@ -71,6 +72,7 @@ class QuantizeReport:
         choices: The candidates on the selection images.
         spread: What other draws of calibration images gave; None if not asked for.
         mixed: Which layers stay in float, and why; None if not asked for.
+        fastest: Which scheme is the fastest on this machine; None if not asked for.
         saturation: What a CPU that saturates would answer; None where the weights rule it out.
         tensors: How far each tensor lies from fp32, in the order of the graph.
     """
@@ -105,6 +107,7 @@ class QuantizeReport:
     choices: Choices | None = None
     spread: Spread | None = None
     mixed: Mixed | None = None
+    fastest: Fastest | None = None
     saturation: SaturationReport | None = None
     tensors: tuple[TensorLoss, ...] = ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +17,16 @@ from edgecnn.quantization.calibration.choosing import Images
 from edgecnn.quantization.calibration.draws import Draw, draw, refuse_unreal
 from edgecnn.quantization.calibration.spread import Spread, measure_spread
 from edgecnn.quantization.candidates import find_plan
+from edgecnn.quantization.fastest import Fastest
 from edgecnn.quantization.gate import what_can_be_proved
-from edgecnn.quantization.making import Subject, make_int8, observe_subject
+from edgecnn.quantization.making import Subject, make_int8
 from edgecnn.quantization.measuring import Found, Job
 from edgecnn.quantization.mixed import Mixed, find_mixed, point_latency
 from edgecnn.quantization.options import Wishes, check_wishes
-from edgecnn.quantization.pixels import fold_pixels
+from edgecnn.quantization.pixels import feed
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.report import QuantizeReport
+from edgecnn.quantization.trying import try_schemes
 from edgecnn.quantization.writing import draft_variant, int8_name, measure_and_write, read_core
 from edgecnn.runtime import check_available
 from edgecnn.spec import Variant
@@ -124,33 +127,48 @@ def quantize(
 
 def _quantize(job: Job, say: Note) -> QuantizeReport:
     wishes = job.wishes
-    core, contract = _core(job)
     drawn = draw(job.dataset, wishes.calibration_samples, wishes.selection_samples)
     images = _images(job.dataset, drawn)
+    job, fastest = _with_fastest(job, images, say) if wishes.fastest else (job, None)
+    wishes = job.wishes
+    core, contract = feed(
+        read_core(job.source),
+        job.bundle.manifest.contract,
+        pixels=job.source.preprocessing,
+        scheme=wishes.choice.scheme,
+    )
     base = Plan(scheme=wishes.choice.scheme)
     tell = _part(job.tell, 0.1, 0.3)
-    choices = find_plan(
+    job.tell(f"Calibrating on {len(drawn.calibration)} images", 0.1)
+    chosen = find_plan(
         core, contract, images, base, wishes.calibrations, classes=job.classes, tell=tell
     )
-    job.tell(f"Calibrating on {len(drawn.calibration)} images", 0.3)
-    subject = observe_subject(core, contract, images.calibration, choices.plan)
-    plan, mixed = choices.plan, None
+    plan, model, mixed = chosen.plan, chosen.model, None
     if wishes.mixed:
-        plan, mixed = _mixed(job, subject, plan, drawn)
+        plan, mixed = _mixed(job, chosen.subject, plan, drawn)
+        model = make_int8(chosen.subject, plan)
         for reason in mixed.verdict.reasons:
             say(reason)
     spread = _spread(job, core, contract, plan) if wishes.resamples else None
-    found = Found(plan, contract, len(drawn.calibration), images.selection, choices, spread, mixed)
-    return measure_and_write(job, make_int8(subject, plan), _draft(job, found), found)
+    found = Found(
+        plan,
+        contract,
+        len(drawn.calibration),
+        images.selection,
+        chosen.choices,
+        spread,
+        mixed,
+        fastest,
+    )
+    return measure_and_write(job, model, _draft(job, found), found)
 
 
-def _core(job: Job) -> tuple[ir.Model, InputContract]:
-    """Give the float core and its input; pixels go straight into it where that can be."""
-    core, contract = read_core(job.source), job.bundle.manifest.contract
-    if not job.source.preprocessing or job.wishes.choice.scheme.activations != "uint8":
-        return core, contract
-    folded = fold_pixels(core, contract)
-    return (folded.core, folded.contract) if folded else (core, contract)
+def _with_fastest(job: Job, images: Images, say: Note) -> tuple[Job, Fastest]:
+    job.tell("Measuring which scheme is the fastest", 0.1)
+    choice, fastest, sentences = try_schemes(job, images.calibration)
+    for sentence in sentences:
+        say(sentence)
+    return replace(job, wishes=replace(job.wishes, choice=choice)), fastest
 
 
 def _mixed(job: Job, subject: Subject, plan: Plan, drawn: Draw) -> tuple[Plan, Mixed]:

@@ -22,7 +22,7 @@ from edgecnn.cli._int8 import parse_points, print_int8
 from edgecnn.data import Dataset, Split
 from edgecnn.errors import BundleError, DataError, InputError
 from edgecnn.golden import expected, golden
-from edgecnn.graph import clean, prefix
+from edgecnn.graph import clean
 from edgecnn.predictor import load
 from edgecnn.quantization import quantize
 from tests.quantization.conftest import MakeFp32, contents
@@ -65,20 +65,17 @@ def test_int8_is_written_measured_and_recorded(
     np.testing.assert_array_equal(expected(after, int8).outputs["logits"], outputs)
 
 
-def test_the_preprocessing_stands_in_front_of_the_quantized_core(
+def test_pixels_go_straight_into_the_quantized_core(
     make_fp32: MakeFp32, tiny_data: Dataset
 ) -> None:
     bundle = make_fp32()
     quantize(bundle, data=tiny_data, duration=BRIEFLY, threads=1)
     after = open_bundle(bundle.folder)
-    fp32, int8 = (
-        clean.from_bytes(after.read(f"{name}.onnx"), where=name) for name in ("fp32", "int8")
-    )
-    fronts = [[n for n in m.graph if (n.name or "").startswith("edgecnn/")] for m in (fp32, int8)]
-    assert [n.op_type for n in fronts[0]] == [n.op_type for n in fronts[1]]
-    core = prefix.float_core(int8)
-    assert [node.op_type for node, _ in core.graph.inputs[0].uses()] == ["QuantizeLinear"]
+    int8 = clean.from_bytes(after.read("int8.onnx"), where="int8")
     assert str(int8.graph.inputs[0].shape) == "[N,8,8,3]"
+    first = [node.op_type for node in int8.graph if (node.name or "").startswith("edgecnn/")]
+    assert first == ["Transpose"]
+    assert "QuantizeLinear" not in [node.op_type for node in list(int8.graph)[:2]]
 
 
 @pytest.mark.parametrize(
@@ -270,3 +267,36 @@ def test_the_exit_code_is_the_gates_and_json_is_one_document(
     assert "test images can rule out" in errors
     assert open_bundle(bundle.folder).variant("int8").verdict is not None
     assert len(list((bundle.folder / "reports").iterdir())) == 1
+
+
+def test_the_fastest_scheme_is_measured_among_those_that_answer_alike(
+    make_fp32: MakeFp32, tiny_data: Dataset
+) -> None:
+    bundle, notes = make_fp32(), []
+    report = quantize(
+        bundle,
+        data=tiny_data,
+        scheme="fastest",
+        calibration="minmax",
+        duration=BRIEFLY,
+        threads=1,
+        note=notes.append,
+    )
+    assert report.fastest is not None
+    tried = [each.scheme for each in report.fastest.measured]
+    assert tried == ["u8s8-7bit", "u8u8"]
+    assert report.plan is not None
+    assert report.plan.scheme.name == report.fastest.scheme
+    assert any("Not tried: s8s8, whose answers may differ on" in note for note in notes)
+
+
+def test_ranges_and_corrections_are_chosen_on_training_images(
+    make_fp32: MakeFp32, tiny_data: Dataset
+) -> None:
+    report = quantize(make_fp32(), data=tiny_data, duration=BRIEFLY, threads=1)
+    assert report.choices is not None
+    plans = [candidate.plan for candidate in report.choices.candidates]
+    assert [plan.calibration for plan in plans[:3]] == ["minmax", "percentile-99.999", "mse"]
+    assert plans[3].corrections == ("gptq", "bias")
+    assert report.choices.candidates[0].distance.images == 40
+    assert report.plan == report.choices.plan

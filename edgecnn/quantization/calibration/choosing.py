@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from edgecnn.quantization.distance import (
@@ -78,15 +78,71 @@ class Choices:
         return self.candidates[self.chosen].plan
 
 
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """What was chosen, and what came of it.
+
+    Attributes:
+        choices: The candidates, and which was chosen.
+        subject: The core that it was made from, prepared and observed.
+        model: The quantized core.
+    """
+
+    choices: Choices
+    subject: Subject
+    model: ir.Model
+
+    @property
+    def plan(self) -> Plan:
+        """The chosen plan."""
+        return self.choices.plan
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    candidate: Candidate
+    errors: NDArray[np.float64]
+    subject: Subject
+    model: ir.Model
+
+
+@dataclass(frozen=True, eq=False)
+class _Contest:
+    """What all candidates share."""
+
+    core: ir.Model
+    contract: InputContract
+    images: Images
+    classes: bool
+    reference: Outputs
+    subjects: dict[tuple[str, ...], Subject] = field(default_factory=dict)
+
+    def attempt(self, plan: Plan) -> _Trial:
+        """Make the core int8 after a plan, and see what it answers."""
+        from edgecnn.quantization.making import make_int8, observe_subject
+        from edgecnn.quantization.running import run_core
+
+        subject = self.subjects.get(plan.preparations)
+        if subject is None:
+            subject = observe_subject(self.core, self.contract, self.images.calibration, plan)
+            self.subjects[plan.preparations] = subject
+        model = make_int8(subject, plan)
+        found = run_core(model, self.contract, self.images.selection)
+        distance = measure_distance(self.reference, found, classes=self.classes)
+        errors = _image_errors(self.reference, found, self.classes)
+        return _Trial(Candidate(plan, distance), errors, subject, model)
+
+
 def choose(
     core: ir.Model,
     contract: InputContract,
     images: Images,
     plans: Sequence[Plan],
     *,
+    corrections: tuple[str, ...] = (),
     classes: bool,
     tell: Progress | None = None,
-) -> Choices:
+) -> Chosen:
     """Make a core int8 after each plan, and choose the one nearest to fp32.
 
     Near is what changes the margins of the classes least; where outputs are no classes, what has
@@ -98,6 +154,7 @@ def choose(
         contract: Scale, mean, std and layout of its input.
         images: Of the training split, disjoint.
         plans: At least one, the simplest first.
+        corrections: What is tried on the nearest of these plans, as a last candidate.
         classes: The first output is a row of scores.
         tell: Called with what is done and the share (0 to 1) that is behind.
 
@@ -105,24 +162,24 @@ def choose(
         ModelError: ONNX Runtime refuses the model or its quantizer does.
         InputError: The temporary folder is full.
     """
-    from edgecnn.quantization.making import make_int8, observe_subject
     from edgecnn.quantization.running import run_core
 
     reference = run_core(core, contract, images.selection)
-    subjects: dict[tuple[str, ...], Subject] = {}
-    candidates, errors = [], []
+    contest = _Contest(core, contract, images, classes, reference)
+    trials = []
     for number, plan in enumerate(plans):
         if tell:
-            tell(f"Trying {describe(plan, plans)}", number / len(plans))
-        subject = subjects.get(plan.preparations) or observe_subject(
-            core, contract, images.calibration, plan
-        )
-        subjects[plan.preparations] = subject
-        found = run_core(make_int8(subject, plan), contract, images.selection)
-        candidates.append(Candidate(plan, measure_distance(reference, found, classes=classes)))
-        errors.append(_image_errors(reference, found, classes))
-    chosen, made = nearest(errors), tuple(candidates)
-    return Choices(made, chosen, len(images.calibration), _reason(made, chosen))
+            tell(f"Trying {describe(plan, plans)}", number / (len(plans) + bool(corrections)))
+        trials.append(contest.attempt(plan))
+    if corrections:
+        best = plans[nearest([trial.errors for trial in trials])]
+        if tell:
+            tell(f"Trying {best.calibration} with {', '.join(corrections)}", 0.7)
+        trials.append(contest.attempt(replace(best, corrections=corrections)))
+    chosen = nearest([trial.errors for trial in trials])
+    made = tuple(trial.candidate for trial in trials)
+    choices = Choices(made, chosen, len(images.calibration), _reason(made, chosen))
+    return Chosen(choices, trials[chosen].subject, trials[chosen].model)
 
 
 def describe(plan: Plan, others: Sequence[Plan] = ()) -> str:

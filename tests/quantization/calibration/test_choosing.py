@@ -44,7 +44,7 @@ def in_float(core: ir.Model) -> Plan:
 
 
 def pick(core: ir.Model, images: Images, *plans: Plan, classes: bool = True) -> Choices:
-    return choose(core, CONTRACT, images, plans, classes=classes)
+    return choose(core, CONTRACT, images, plans, classes=classes).choices
 
 
 @pytest.mark.parametrize("classes", [True, False])
