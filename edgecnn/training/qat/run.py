@@ -248,11 +248,13 @@ def _what_was_kept(report: QatReport) -> str:
     if not report.holdout_images:
         return "No image was held out, so the last epoch is kept."
     found = report.curve[report.chosen - 1].holdout_accuracy or 0.0
-    return (
+    text = (
         f"Epoch {report.chosen} is kept: {100 * found:.1f} % of the images held out, where fp32 "
         f"has {100 * report.holdout_fp32:.1f} % and int8 had {100 * report.holdout_before:.1f} % "
         "before the first step."
     )
+    worse = found < report.holdout_before
+    return text + " Training made it worse: use a lower --learning-rate." * worse
 
 
 def _ignore(event: Event) -> None:

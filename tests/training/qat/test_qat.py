@@ -286,3 +286,12 @@ def test_the_command_refuses_what_a_bundle_settles(
     assert done.code == 2
     assert "--input-size and --qat cannot be had together" in done.err
     assert [each.name for each in open_bundle(tiny_fp32.folder).manifest.variants] == ["fp32"]
+
+
+def test_training_that_made_it_worse_says_so(tiny_fp32: Bundle, tiny_data: Dataset) -> None:
+    for rate, worse in ((3.0, True), (1e-6, False)):
+        notes: list[Any] = []
+        running.qat(
+            tiny_fp32, data=tiny_data, epochs=1, learning_rate=rate, threads=1, tell=notes.append
+        )
+        assert ("use a lower --learning-rate" in str(notes[-1])) == worse
