@@ -28,7 +28,7 @@ _LOOKS = {
 def build(material: Material) -> Section | None:
     """Draw what the newest search for a mix tried."""
     for kept in material.all(QuantizeReport):
-        found: Mixed | None = getattr(kept.body, "mixed", None)
+        found = kept.body.mixed
         if found is not None:
             finding = Finding("mixed precision", found.verdict, kept)
             return Section({"figure": draw(found, kept), "mixed": found}, (finding,))
@@ -64,9 +64,9 @@ def draw(found: Mixed, kept: Kept[Any]) -> Figure:
     left_out = f" Without a time, and only in the table: {', '.join(unknown)}." if unknown else ""
     return Figure(
         name="pareto",
-        caption=f"{_measure(found)} against the time of a call as a multiple of fp32's, each with "
-        "its 95 % interval; down and to the left is better. The dashed line joins the mixes that "
-        f"no other beats in both. Good enough: {found.criterion}, on {found.images:,} training "
+        caption=f"{_measure(found)} against the time of a call as a multiple of fp32's, with its "
+        "95 % interval; down and to the left is better. The dashed line joins the mixes that no "
+        f"other beats in both. Good enough: {found.criterion}, on {found.images:,} training "
         f"images that calibrated nothing.{left_out}",
         alternative=f"Of {len(found.points)} mixes, {len(best)} no other beats in both: "
         + "; ".join(f"{one.name}, {error(one):.4f} in {ratio(one):.2f}" for one in best)
