@@ -25,7 +25,9 @@ from edgecnn.quantization.mixed import Mixed, find_mixed, point_latency
 from edgecnn.quantization.options import Wishes, check_wishes
 from edgecnn.quantization.pixels import feed
 from edgecnn.quantization.plan import Plan
+from edgecnn.quantization.refusing import refuse
 from edgecnn.quantization.report import QuantizeReport
+from edgecnn.quantization.tensors import measure_tensors
 from edgecnn.quantization.trying import try_schemes
 from edgecnn.quantization.writing import draft_variant, int8_name, measure_and_write, read_core
 from edgecnn.runtime import check_available
@@ -158,7 +160,8 @@ def _quantize(job: Job, say: Note) -> QuantizeReport:
         chosen.choices,
         spread,
         mixed,
-        fastest,
+        tensors=measure_tensors(chosen.subject, model, images.selection),
+        fastest=fastest,
     )
     return measure_and_write(job, model, _draft(job, found), found)
 
@@ -266,6 +269,7 @@ def _refuse(bundle: Bundle, source: Variant, wishes: Wishes) -> None:
             f"The outputs of {bundle.folder} are not classes, so there is no accuracy to lose.",
             "Leave --max-drop out.",
         )
+    refuse(read_core(source), source)
 
 
 def _say_before(job: Job, say: Note) -> None:
