@@ -34,6 +34,18 @@ def parse_points(text: str) -> float:
     return float(found[1]) / 100
 
 
+def parse_decibels(text: str) -> float:
+    """Read a ratio in decibels, such as `20dB`.
+
+    Raises:
+        ValueError: It is not written so.
+    """
+    found = re.fullmatch(r"(-?(?:\d+(?:\.\d*)?|\.\d+))\s*dB", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise ValueError(f"'{text}' has no unit; write decibels, such as 20dB.")
+    return float(found[1])
+
+
 def int8_options(command: Command) -> Command:
     """Add the options about quantizing: keywords of `edgecnn.quantize`."""
     for option in reversed(_OPTIONS):
@@ -107,11 +119,17 @@ def _sentences(report: QuantizeReport) -> Iterator[str]:
 
 
 def stop_at_gate(report: QuantizeReport) -> None:
-    """Raise what `--max-drop` means for the exit code; nothing where it was not given."""
+    """Raise what `--max-drop` and `--min-sqnr` mean for the exit code; nothing without them."""
     if report.gate is not None:
         stop_unless_passed(
-            report.gate, f"Keep {report.fp32.variant}, allow a larger --max-drop, or test on more."
+            report.gate, f"Keep {report.fp32.variant}, {_softer(report)}, or test on more."
         )
+
+
+def _softer(report: QuantizeReport) -> str:
+    named = ["a larger --max-drop"] if report.max_drop is not None else []
+    named += ["a smaller --min-sqnr"] if report.min_sqnr is not None else []
+    return f"allow {' or '.join(named)}"
 
 
 def _accuracy(
@@ -144,13 +162,18 @@ def _ratio(latency: LatencyComparison) -> str:
     return f"{latency.ratio:.2f} ({latency.low:.2f} to {high})"
 
 
-def _points(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        return parse_points(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
+def _read_by(
+    parse: Callable[[str], float],
+) -> Callable[[click.Context, click.Parameter, str | None], float | None]:
+    def read(_: click.Context, __: click.Parameter, text: str | None) -> float | None:
+        if text is None:
+            return None
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return read
 
 
 _OPTIONS = (
@@ -196,9 +219,16 @@ _OPTIONS = (
     ),
     click.option(
         "--max-drop",
-        callback=_points,
+        callback=_read_by(parse_points),
         metavar="POINTS",
         help="Largest loss of accuracy allowed to int8, such as 0.5pp: exit code 1 beyond it.",
+    ),
+    click.option(
+        "--min-sqnr",
+        callback=_read_by(parse_decibels),
+        metavar="DECIBELS",
+        help="Least distance (SQNR) from the answers of fp32, such as 20dB, for outputs of any "
+        "kind: exit code 1 below it.",
     ),
     click.option(
         "--duration",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.evaluation import PairedAccuracy
@@ -68,6 +69,15 @@ def judge_sqnr(
     return Verdict(
         "inconclusive", (f"{seen}, which cannot tell whether it reaches {wanted}: {ends}.",)
     )
+
+
+def worst_of(verdicts: Sequence[Verdict]) -> Verdict | None:
+    """Put gates together: as good as the worst of them; None if there is none."""
+    if not verdicts:
+        return None
+    outcomes = [each.outcome for each in verdicts]
+    worst = next(each for each in ("fail", "inconclusive", "pass") if each in outcomes)
+    return Verdict(worst, tuple(reason for each in verdicts for reason in each.reasons))
 
 
 def what_can_be_proved(images: int, max_drop: float) -> str:

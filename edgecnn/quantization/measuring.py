@@ -17,8 +17,9 @@ from edgecnn.predictor import Predictor, holds_scores
 from edgecnn.quantization.calibration.choosing import Choices
 from edgecnn.quantization.calibration.spread import Spread
 from edgecnn.quantization.fastest import Fastest
-from edgecnn.quantization.gate import judge_drop
+from edgecnn.quantization.gate import judge_drop, judge_sqnr, worst_of
 from edgecnn.quantization.mixed import Mixed
+from edgecnn.quantization.nearness import image_sums
 from edgecnn.quantization.options import Wishes
 from edgecnn.quantization.patches import find_patched
 from edgecnn.quantization.plan import Plan
@@ -29,7 +30,7 @@ from edgecnn.quantization.tensors import TensorLoss
 from edgecnn.quantization.verdict import Work, judge
 from edgecnn.records import sha256
 from edgecnn.runtime import open_session
-from edgecnn.spec import InputContract, Tolerance, Variant
+from edgecnn.spec import InputContract, Tolerance, Variant, Verdict
 from edgecnn.stats import wilson
 
 if TYPE_CHECKING:
@@ -135,9 +136,7 @@ def report_on(
     largest = max(largest_pair_sums(model).values(), default=0)
     safe = largest <= LARGEST_INT16 and running.same_everywhere
     paired = pair_up(job, located, answers)
-    gate = None
-    if paired is not None and job.wishes.max_drop is not None:
-        gate = judge_drop(paired, job.wishes.max_drop, len(labels))
+    gate = _gate(job, located, paired)
     agreement = agreement_of(job, answers[1].golden_outputs)
     return QuantizeReport(
         bundle=str(job.bundle.folder),
@@ -169,8 +168,20 @@ def report_on(
         mixed=found.mixed,
         fastest=found.fastest,
         saturation=_saturation(job, content, largest, found),
+        min_sqnr=job.wishes.min_sqnr,
         tensors=found.tensors,
     )
+
+
+def _gate(job: Job, located: Variant, paired: PairedAccuracy | None) -> Verdict | None:
+    wishes, verdicts = job.wishes, []
+    if paired is not None and wishes.max_drop is not None:
+        verdicts.append(judge_drop(paired, wishes.max_drop, len(job.dataset.test.labels)))
+    if wishes.min_sqnr is not None:
+        job.tell("Comparing answers with fp32", 0.96)
+        sums = image_sums(job, located)
+        verdicts.append(judge_sqnr(*sums, wishes.min_sqnr, located.name))
+    return worst_of(verdicts)
 
 
 def _saturation(job: Job, content: bytes, largest: int, found: Found) -> SaturationReport | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
@@ -27,6 +28,7 @@ class Int8Options(TypedDict, total=False):
     calibration_resamples: int | None
     mixed: bool
     max_drop: float | None
+    min_sqnr: float | None
     duration: float | None
 
 
@@ -46,6 +48,7 @@ class Wishes:
         resamples: Other draws of calibration images whose results are compared.
         mixed: Leave in float what int8 hurts most.
         max_drop: Largest loss of accuracy allowed; None if not named.
+        min_sqnr: Least distance from fp32 wanted, in dB; None likewise.
     """
 
     choice: Choice
@@ -59,6 +62,7 @@ class Wishes:
     resamples: int
     mixed: bool
     max_drop: float | None
+    min_sqnr: float | None
 
 
 def check_wishes(
@@ -71,6 +75,7 @@ def check_wishes(
     calibration_resamples: int | None = None,
     mixed: bool = False,
     max_drop: float | None = None,
+    min_sqnr: float | None = None,
 ) -> Wishes:
     """Check what was asked for; the arguments are those of `edgecnn.quantize`.
 
@@ -93,6 +98,10 @@ def check_wishes(
         raise InputError(
             f"A loss of {points(max_drop)} points cannot be.", "Use --max-drop 0.5pp, for example."
         )
+    if min_sqnr is not None and not math.isfinite(min_sqnr):
+        raise InputError(
+            f"A ratio of {min_sqnr} dB cannot be wanted.", "Use --min-sqnr 20dB, for example."
+        )
     return Wishes(
         choice,
         fleet,
@@ -105,6 +114,7 @@ def check_wishes(
         calibration_resamples or 0,
         mixed,
         max_drop,
+        min_sqnr,
     )
 
 

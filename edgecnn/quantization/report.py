@@ -63,7 +63,7 @@ class QuantizeReport:
         uneven_operators: Integer operators that CPUs may round differently.
         tolerances: What `edgecnn parity` allows each output from now on, by its name.
         max_drop: Largest loss of accuracy allowed (0.005 is half a point); None if not named.
-        gate: Whether the loss is within that; None if it was not named.
+        gate: Whether the loss is within that, and `min_sqnr` reached; None if neither was named.
         verdict: Whether int8 is worth having.
         plan: How it was quantized; None in reports of version 1, as all that follows.
         scheme_reason: Why this scheme, and what it costs.
@@ -74,6 +74,7 @@ class QuantizeReport:
         mixed: Which layers stay in float, and why; None if not asked for.
         fastest: Which scheme is the fastest on this machine; None if not asked for.
         saturation: What a CPU that saturates would answer; None where the weights rule it out.
+        min_sqnr: Least signal-to-quantization-noise ratio wanted, in dB; None if not named.
         tensors: How far each tensor lies from fp32, in the order of the graph.
     """
 
@@ -109,6 +110,7 @@ class QuantizeReport:
     mixed: Mixed | None = None
     fastest: Fastest | None = None
     saturation: SaturationReport | None = None
+    min_sqnr: float | None = None
     tensors: tuple[TensorLoss, ...] = ()
 
     @property

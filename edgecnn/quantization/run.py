@@ -57,6 +57,7 @@ def quantize(
     calibration_resamples: int | None = None,
     mixed: bool = False,
     max_drop: float | None = None,
+    min_sqnr: float | None = None,
     data: Dataset | str | Path | None = None,
     data_dir: Path | None = None,
     threads: int | None = None,
@@ -85,6 +86,8 @@ def quantize(
         calibration_resamples: Other draws of calibration images whose results are compared.
         mixed: Leave in float the layers that int8 hurts most, until the rest is good enough.
         max_drop: Largest loss of accuracy allowed; 0.005 is half a point.
+        min_sqnr: Least signal-to-quantization-noise ratio wanted of the worst output, in dB, on
+            test images; for outputs of any kind.
         data: Other data to calibrate and test on, or its source; the bundle's own by default.
         data_dir: Folder for downloaded data.
         threads: Threads of the measured sessions; by default the cores allowed.
@@ -93,7 +96,7 @@ def quantize(
         progress: Called with what is done and the share (0 to 1) that is behind.
 
     Returns:
-        What was measured. Where the loss is not within `max_drop`, `gate` says so; the variant is
+        What was measured. Where `max_drop` or `min_sqnr` is not met, `gate` says so; the variant is
         written all the same, with its verdict.
 
     Raises:
@@ -114,6 +117,7 @@ def quantize(
         calibration_resamples=calibration_resamples,
         mixed=mixed,
         max_drop=max_drop,
+        min_sqnr=min_sqnr,
     )
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     source = _source(opened, variant)
@@ -267,7 +271,7 @@ def _refuse(bundle: Bundle, source: Variant, wishes: Wishes) -> None:
     if wishes.max_drop is not None and bundle.manifest.contract.output_kind == "other":
         raise InputError(
             f"The outputs of {bundle.folder} are not classes, so there is no accuracy to lose.",
-            "Leave --max-drop out.",
+            "Use --min-sqnr 20dB instead of --max-drop: it holds any output against fp32.",
         )
     refuse(read_core(source), source)
 
