@@ -203,7 +203,7 @@ _OPTIONS = (
     click.option(
         "--selection-samples",
         type=click.IntRange(min=1),
-        help="Training images that candidates are compared on.  [default: 1024]",
+        help="Training images that candidates are compared on.  [default: 1024, or 4096 if mixed]",
     ),
     click.option(
         "--calibration-resamples",

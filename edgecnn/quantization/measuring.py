@@ -243,7 +243,7 @@ def measure_latency(job: Job, located: Variant) -> LatencyComparison:
     """Measure the source and the new variant in turn, at batch 1 or at their fixed batch."""
 
     def tell(what: str, share: float) -> None:
-        job.tell(what, 0.5 + share / 2)
+        job.tell(what, 0.75 + share / 5)
 
     return compare_latency(
         job.source,

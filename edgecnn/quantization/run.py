@@ -14,7 +14,7 @@ from edgecnn.data import Dataset
 from edgecnn.errors import InputError
 from edgecnn.golden import golden
 from edgecnn.quantization.calibration.choosing import Images
-from edgecnn.quantization.calibration.draws import Draw, draw, refuse_unreal
+from edgecnn.quantization.calibration.draws import SELECTION_SAMPLES, Draw, draw, refuse_unreal
 from edgecnn.quantization.calibration.spread import Spread, measure_spread
 from edgecnn.quantization.candidates import find_plan
 from edgecnn.quantization.fastest import Fastest
@@ -43,6 +43,8 @@ Progress = Callable[[str, float], None]
 
 LATENCY_SECONDS = 3.0
 _MIXED_SECONDS = 1.0
+# Whether a mix loses little enough takes more images to tell than which candidate is the nearest.
+_MIXED_SELECTION = 4096
 
 
 def quantize(
@@ -133,7 +135,12 @@ def quantize(
 
 def _quantize(job: Job, say: Note) -> QuantizeReport:
     wishes = job.wishes
-    drawn = draw(job.dataset, wishes.calibration_samples, wishes.selection_samples)
+    drawn = draw(
+        job.dataset,
+        wishes.calibration_samples,
+        wishes.selection_samples,
+        usual_selection=_MIXED_SELECTION if wishes.mixed else SELECTION_SAMPLES,
+    )
     images = _images(job.dataset, drawn)
     job, fastest = _with_fastest(job, images, say) if wishes.fastest else (job, None)
     wishes = job.wishes
@@ -144,7 +151,7 @@ def _quantize(job: Job, say: Note) -> QuantizeReport:
         scheme=wishes.choice.scheme,
     )
     base = Plan(scheme=wishes.choice.scheme)
-    tell = _part(job.tell, 0.1, 0.3)
+    tell = _part(job.tell, 0.1, 0.45)
     job.tell(f"Calibrating on {len(drawn.calibration)} images", 0.1)
     chosen = find_plan(
         core, contract, images, base, wishes.calibrations, classes=job.classes, tell=tell
@@ -194,7 +201,7 @@ def _mixed(job: Job, subject: Subject, plan: Plan, drawn: Draw) -> tuple[Plan, M
             threads=job.threads,
             seconds=_MIXED_SECONDS,
         ),
-        tell=_part(job.tell, 0.3, 0.4),
+        tell=_part(job.tell, 0.45, 0.58),
     )
 
 
@@ -214,7 +221,7 @@ def _spread(job: Job, core: ir.Model, contract: InputContract, plan: Plan) -> Sp
         classes=job.classes,
         calibration_samples=wishes.calibration_samples,
         selection_samples=wishes.selection_samples,
-        tell=_part(job.tell, 0.4, 0.45),
+        tell=_part(job.tell, 0.58, 0.62),
     )
 
 

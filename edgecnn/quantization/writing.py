@@ -45,7 +45,7 @@ def measure_and_write(job: Job, core: ir.Model, draft: Variant, found: Found) ->
     content = to_bytes(model)
     with temporary_file(draft.files[0], content) as path:
         located = replace(draft, files=(str(path),))
-        before, after = answer(job, job.source, 0.2), answer(job, located, 0.35)
+        before, after = answer(job, job.source, 0.62), answer(job, located, 0.68)
         latency = measure_latency(job, located)
         report = report_on(job, located, model, (before, after), latency, found)
     written = replace(draft, tolerances=report.tolerances, verdict=report.verdict)

@@ -42,6 +42,7 @@ def draw(
     selection_samples: int | None = None,
     *,
     resample: int = 0,
+    usual_selection: int = SELECTION_SAMPLES,
 ) -> Draw:
     """Draw from the training split, the classes as equal as possible; alike on every machine.
 
@@ -56,6 +57,7 @@ def draw(
         resample: Number of the draw. Each selects on the same images, so that what differs is the
             calibration alone. It calibrates on others than the draws before it as long as a class
             has others.
+        usual_selection: What `selection_samples` is by default.
 
     Raises:
         InputError: The split has too few images.
@@ -66,9 +68,10 @@ def draw(
     if wanted > len(order):
         raise _too_few(dataset, len(order), wanted)
     before_holdout = order[: len(order) - len(order) // _HOLDOUT]
-    if _all_wanted(calibration_samples, selection_samples) <= len(before_holdout):
+    sizes = calibration_samples, selection_samples, usual_selection
+    if _all_wanted(*sizes) <= len(before_holdout):
         order = before_holdout
-    calibrating, selecting = _sizes(len(order), calibration_samples, selection_samples)
+    calibrating, selecting = _sizes(len(order), *sizes)
     first = spread(train.labels, order, calibrating)
     selection = spread(train.labels, _without(order, first), selecting)
     pool = _without(order, selection)
@@ -124,18 +127,18 @@ def _usable(dataset: Dataset) -> NDArray[np.int64]:
     return usable
 
 
-def _all_wanted(calibration: int | None, selection: int | None) -> int:
-    return (calibration or CALIBRATION_SAMPLES) + (
-        SELECTION_SAMPLES if selection is None else selection
-    )
+def _all_wanted(calibration: int | None, selection: int | None, usual: int) -> int:
+    return (calibration or CALIBRATION_SAMPLES) + (usual if selection is None else selection)
 
 
-def _sizes(have: int, calibration: int | None, selection: int | None) -> tuple[int, int]:
+def _sizes(
+    have: int, calibration: int | None, selection: int | None, usual: int
+) -> tuple[int, int]:
     if calibration is None:
         room = have - (selection or 0)
         calibration = min(CALIBRATION_SAMPLES, room if selection is not None else -(-have // 2))
     if selection is None:
-        selection = min(SELECTION_SAMPLES, have - calibration)
+        selection = min(usual, have - calibration)
     return calibration, selection
 
 
