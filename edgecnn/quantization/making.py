@@ -10,6 +10,7 @@ from edgecnn.quantization.additions import even_scales
 from edgecnn.quantization.answers import answer_in_float
 from edgecnn.quantization.calibration import Histogram, observe, take_ranges
 from edgecnn.quantization.correcting import CORRECTIONS
+from edgecnn.quantization.hard_sigmoids import round_as_hard_sigmoids
 from edgecnn.quantization.pixels import pixel_range
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.preparing import prepare
@@ -56,7 +57,8 @@ def make_int8(subject: Subject, plan: Plan) -> ir.Model:
     """Quantize a prepared core: QDQ, scales around additions such that every CPU rounds them alike.
 
     Where a fully connected layer gives the answers, they are not rounded to 8 bits. The input's
-    range is what pixels from 0 to 255 become, whatever the images.
+    range is what pixels from 0 to 255 become, whatever the images. Where the preparations name
+    `gates`, rounding computes each HardSigmoid that can be had so.
 
     Args:
         subject: What `observe_subject` gave for a plan with the same preparations.
@@ -73,7 +75,9 @@ def make_int8(subject: Subject, plan: Plan) -> ir.Model:
     scales = even_scales(model)
     if scales:
         model = write_qdq(subject.core, ranges, plan, scales)
-    model = answer_in_float(model)
+    model = answer_in_float(model, subject.core)
+    if "gates" in plan.preparations:
+        model = round_as_hard_sigmoids(model)
     for name in plan.corrections:
         model = CORRECTIONS[name](model, subject.core, subject.contract, subject.images)
     return model

@@ -9,6 +9,7 @@ from edgecnn.quantization.normalisations import convolve_normalisations
 from edgecnn.quantization.pools import pool_whole_maps
 from edgecnn.quantization.preparations.equalising import equalise
 from edgecnn.quantization.preparations.folding import fold_into_convolutions
+from edgecnn.quantization.preparations.gates import open_gates
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -18,6 +19,7 @@ PREPARATIONS: dict[str, Callable[[ir.Model], ir.Model]] = {
     "normalisations": convolve_normalisations,
     "pools": pool_whole_maps,
     "equalise": equalise,
+    "gates": open_gates,
 }
 
 

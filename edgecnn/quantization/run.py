@@ -24,6 +24,7 @@ from edgecnn.quantization.measuring import Found, Job
 from edgecnn.quantization.mixed import Mixed, find_mixed, point_latency
 from edgecnn.quantization.options import Wishes, check_wishes
 from edgecnn.quantization.pixels import feed
+from edgecnn.quantization.placing import base_plan
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.refusing import refuse
 from edgecnn.quantization.report import QuantizeReport
@@ -150,7 +151,7 @@ def _quantize(job: Job, say: Note) -> QuantizeReport:
         pixels=job.source.preprocessing,
         scheme=wishes.choice.scheme,
     )
-    base = Plan(scheme=wishes.choice.scheme)
+    base = base_plan(core, wishes.choice.scheme)
     tell = _part(job.tell, 0.1, 0.45)
     job.tell(f"Calibrating on {len(drawn.calibration)} images", 0.1)
     chosen = find_plan(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from edgecnn.profiling.mapping import MOVERS
 from edgecnn.quantization.corrections.tapping import tap
+from edgecnn.quantization.hard_sigmoids import is_plain_pair
+from edgecnn.quantization.placing import JOINED
 from edgecnn.records import MaybeInfinite
 
 if TYPE_CHECKING:
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from edgecnn.quantization.making import Subject
 
 IMAGES = 64
-# They become part of the integer operator before them: looking between the two would undo that.
-_JOINED = frozenset({"Clip", "Relu"})
 # Squares of float32 that are no denormal numbers sum to more.
 _TINY = 1e-30
 
@@ -138,7 +138,7 @@ def _pairs(subject: Subject, int8: ir.Model) -> Iterator[_Pair]:
             if twin is None or node.op_type in MOVERS or value.name not in subject.observed:
                 continue
             back = _dequantized(twin)
-            if back is None and _is_joined(twin):
+            if back is None and (_is_joined(twin) or _is_rounded(twin)):
                 continue
             seen = back or twin
             # Of an activation that became part of a layer, int8 has the layer alone.
@@ -157,7 +157,7 @@ def _dequantized(value: ir.Value) -> ir.Value | None:
     for step, _ in value.uses():
         if step.op_type == "QuantizeLinear":
             for back, _ in step.outputs[0].uses():
-                if back.op_type == "DequantizeLinear":
+                if back.op_type == "DequantizeLinear" and is_plain_pair(step, back):
                     return back.outputs[0]
     return None
 
@@ -168,8 +168,14 @@ def _maker(value: ir.Value) -> ir.Node:
     return node
 
 
+def _is_rounded(value: ir.Value) -> bool:
+    """Say whether a value goes into a rounding that computes something else of it."""
+    return any(user.op_type == "QuantizeLinear" for user, _ in value.uses())
+
+
 def _is_joined(value: ir.Value) -> bool:
+    # To look between the two would undo that they are one operator.
     return any(
-        user.op_type in _JOINED and _dequantized(user.outputs[0]) is not None
+        user.op_type in JOINED and _dequantized(user.outputs[0]) is not None
         for user, _ in value.uses()
     )

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from edgecnn.quantization.hard_sigmoids import is_plain_pair
+
 if TYPE_CHECKING:
     import numpy as np
     import onnx_ir as ir
@@ -69,6 +71,9 @@ def find_quantized(core: ir.Model, int8: ir.Model) -> tuple[Quantized, ...]:
     weights: list[Quantized] = []
     for node in int8.graph:
         if node.op_type == "QuantizeLinear":
+            # One that computes a HardSigmoid rounds no tensor that fp32 has.
+            if not all(is_plain_pair(node, back) for back in _users(node.outputs[0])):
+                continue
             _add_activation(activations, _origin(node), _activation(node, made))
         elif node.op_type != "DequantizeLinear":
             weights += _weights(node, core)
