@@ -37,14 +37,15 @@ def float_by_rule(core: ir.Model) -> tuple[str, ...]:
 def squashing_before(output: ir.Value) -> list[ir.Node]:
     """Give the nodes that squash an output, the last first; what only moves numbers is passed."""
     found = []
-    node = output.producer()
-    while node is not None and node.op_type in SQUASHING | MOVERS:
-        value = node.inputs[0]
-        if value is None or len(value.uses()) > 1 or value.is_graph_output():
+    value: ir.Value | None = output
+    while value is not None:
+        maker, used = value.producer(), len(value.uses()) + value.is_graph_output()
+        # Of what is used twice, something else is computed, too.
+        if maker is None or maker.op_type not in SQUASHING | MOVERS or used > 1:
             break
-        if node.op_type in SQUASHING:
-            found.append(node)
-        node = value.producer()
+        if maker.op_type in SQUASHING:
+            found.append(maker)
+        value = maker.inputs[0]
     return found
 
 

@@ -36,7 +36,8 @@ SQUEEZE = f"{CONV}  {MEANS}  e = Conv<kernel_shape=[1,1]>(g, p)  h = HardSigmoid
 def ended(end: str) -> ir.Model:
     """Give a net with a fully connected layer, and something behind it."""
     body = f"{CONV}  {MEANS}  f = Flatten(g)  l = Gemm(f, five)  {end}"
-    proto = onnx.parser.parse_model(NET.format(body=body))
+    text = NET.replace("out)", "out, float[N,5] more)") if "more" in end else NET
+    proto = onnx.parser.parse_model(text.format(body=body))
     random = np.random.default_rng(2)
     for name, shape in {"w": (4, 3, 3, 3), "b": (4,), "five": (4, 5)}.items():
         array = random.normal(size=shape).astype(np.float32)
@@ -58,6 +59,8 @@ def operators(model: ir.Model) -> Counter[str]:
         ("out = Sigmoid(l)", ["Sigmoid"]),
         ("s = Softmax<axis=1>(l)  out = Flatten(s)", ["Softmax"]),
         ("s = Sigmoid(l)  out = Mul(s, l)", []),
+        ("s = Sigmoid(l)  out = Identity(s)  more = Mul(s, l)", []),
+        ("more = Identity(l)  out = Softmax<axis=1>(more)", ["Softmax"]),
         ("out = Relu(l)", []),
     ],
 )
