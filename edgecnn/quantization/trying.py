@@ -15,7 +15,7 @@ from edgecnn.quantization.fastest import Fastest, find_fastest, schemes_to_try
 from edgecnn.quantization.making import quantize_core
 from edgecnn.quantization.measuring import Job
 from edgecnn.quantization.pixels import feed
-from edgecnn.quantization.plan import Plan
+from edgecnn.quantization.placing import base_plan
 from edgecnn.quantization.writing import read_core
 from edgecnn.spec import Variant
 
@@ -66,7 +66,7 @@ def _make(job: Job, choice: Choice, images: NDArray[np.uint8], folder: Path) -> 
         pixels=job.source.preprocessing,
         scheme=choice.scheme,
     )
-    model = quantize_core(core, contract, images, Plan(scheme=choice.scheme))
+    model = quantize_core(core, contract, images, base_plan(core, choice.scheme))
     if job.source.preprocessing:
         model = put_preprocessing_in_front(model, contract)
     name = variant_name(job.source.name, choice.scheme, job.wishes.default)

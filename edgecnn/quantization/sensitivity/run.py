@@ -18,7 +18,9 @@ from edgecnn.quantization.calibration.draws import Draw, draw, refuse_unreal
 from edgecnn.quantization.candidates import find_plan
 from edgecnn.quantization.making import Subject, observe_subject
 from edgecnn.quantization.pixels import feed
+from edgecnn.quantization.placing import base_plan
 from edgecnn.quantization.plan import Plan
+from edgecnn.quantization.schemes import SAFE
 from edgecnn.quantization.sensitivity.ranking import Ranking, rank_effects
 from edgecnn.quantization.sensitivity.report import SensitivityReport
 from edgecnn.quantization.sensitivity.timing import Times, time_layers
@@ -119,7 +121,8 @@ def _analyse(job: _Job) -> SensitivityReport:
     images, tell = Images(calibration, selection), _part(job.tell, 0.05, 0.2)
     plan = job.plan
     if plan is None:
-        plan = find_plan(core, contract, images, Plan(), classes=classes, tell=tell).plan
+        base = base_plan(core, SAFE)
+        plan = find_plan(core, contract, images, base, classes=classes, tell=tell).plan
     job.tell(f"Calibrating on {len(calibration)} images", 0.2)
     subject = observe_subject(core, contract, calibration, plan)
     ranking = rank_effects(
