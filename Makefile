@@ -31,7 +31,7 @@ demo: $(INSTALLED)
 	cd .demo && $(abspath $(BIN))/edgecnn demo
 
 test: $(TOOLS)
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(PYTEST)
 
 check: check-style check-format check-types check-floors
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -50,7 +51,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    _keep_together(items)
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]
     if on_gpu:
         cuda = load_runtime("ort").availability("cuda")
@@ -59,11 +59,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=cuda.reason))
 
 
-def _keep_together(items: list[pytest.Item]) -> None:
-    """Run the tests of a file in one process, so that what they share is made once."""
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Run the tests of a file in one process, so that what they share is made once.
+
+    The blocks of one document need one another; those of two documents may run side by side.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            document = re.search(r"\[(\S+\.md):\d+\]$", test)
+            return document[1] if document else file
+
+    return Together(config, log)
 
 
 @dataclass(frozen=True)

@@ -106,13 +106,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "block",
-    [
-        # The blocks of one document need one another; those of two may run side by side.
-        pytest.param(block, id=str(block), marks=pytest.mark.xdist_group(block.document.name))
-        for block in ALL
-        if block.language in SHELLS | PYTHON
-    ],
+    "block", [block for block in ALL if block.language in SHELLS | PYTHON], ids=str
 )
 def test_a_block_runs_as_it_is_written(block: Block, folders: dict[Path, Path], home: Path) -> None:
     if block.not_run:
