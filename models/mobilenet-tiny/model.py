@@ -35,7 +35,7 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Widen, filter, narrow; add what came in where the size is the same."""
-        y = functional.relu6(self.bn1(self.expand(x))) if self.widens else x
+        y: torch.Tensor = functional.relu6(self.bn1(self.expand(x))) if self.widens else x
         y = functional.relu6(self.bn2(self.filter(y)))
         y = self.bn3(self.project(y))
         return x + y if self.same else y

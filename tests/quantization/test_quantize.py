@@ -272,7 +272,8 @@ def test_the_exit_code_is_the_gates_and_json_is_one_document(
 def test_the_fastest_scheme_is_measured_among_those_that_answer_alike(
     make_fp32: MakeFp32, tiny_data: Dataset
 ) -> None:
-    bundle, notes = make_fp32(), []
+    bundle = make_fp32()
+    notes: list[str] = []
     report = quantize(
         bundle,
         data=tiny_data,

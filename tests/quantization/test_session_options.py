@@ -1,4 +1,4 @@
-"""Accuracy is measured with the options that are deployed: unoptimised, a file answers otherwise."""
+"""Accuracy is measured with the options that are deployed: unoptimised, answers differ."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def build(material: Material) -> Section | None:
     if found is None or not found[0].tensors:
         return None
     report, kept = found
-    return Section({"figure": _figure(report, kept), "whole": where_it_begins(report.tensors)})
+    return Section({"figure": _figure(report, kept), "begins": where_it_begins(report.tensors)})
 
 
 def where_it_begins(losses: Sequence[TensorLoss]) -> str:
