@@ -30,7 +30,7 @@ def parse_points(text: str) -> float:
     """
     found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*pp", text.strip())
     if found is None:
-        raise ValueError(f"'{text}' has no unit; write points, such as 0.5pp.")
+        raise ValueError(f"'{text}' is no number of points; write 0.5pp, for example.")
     return float(found[1]) / 100
 
 
@@ -42,7 +42,7 @@ def parse_decibels(text: str) -> float:
     """
     found = re.fullmatch(r"(-?(?:\d+(?:\.\d*)?|\.\d+))\s*dB", text.strip(), re.IGNORECASE)
     if found is None:
-        raise ValueError(f"'{text}' has no unit; write decibels, such as 20dB.")
+        raise ValueError(f"'{text}' is no number of decibels; write 20dB, for example.")
     return float(found[1])
 
 

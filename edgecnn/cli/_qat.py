@@ -88,6 +88,6 @@ def _refuse_settled() -> None:
     ]
     if given:
         raise InputError(
-            f"{given[0]} and --qat cannot be had together: the bundle has its net and its input.",
+            f"{given[0]} and --qat cannot be had together: --qat goes on from a bundle.",
             f"Leave {given[0]} out.",
         )

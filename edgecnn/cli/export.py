@@ -92,7 +92,8 @@ def command(
         # Without data there is no int8 to be made, and the note says which flag brings some.
         again = ("int8" in found.stale or not found.int8) and not found.stand_in
         again = again and not found.fp16
-        next_step("quantize" if again else "bench", bundle)
+        form = "" if found.variant == "fp32" else f" --variant {found.variant}"
+        next_step(f"quantize{form}" if again else "bench", bundle)
     if found.int8:
         stop_at_gate(found.int8)
 

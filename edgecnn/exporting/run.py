@@ -128,7 +128,10 @@ def _refuse_int8_options(options: Mapping[str, object], allowed: Sequence[str]) 
     named = [f"--{name.replace('_', '-')}" for name in given]
     if named:
         verb = "is" if len(named) == 1 else "are"
-        raise InputError(f"{', '.join(named)} {verb} about int8.", "Add --quantize to make it.")
+        raise InputError(
+            f"{', '.join(named)} {verb} about int8, which was not asked for.",
+            "Leave it out, or make int8 with --precision int8.",
+        )
 
 
 def _require(bundle: Bundle) -> None:

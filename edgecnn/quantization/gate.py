@@ -77,7 +77,27 @@ def worst_of(verdicts: Sequence[Verdict]) -> Verdict | None:
         return None
     outcomes = [each.outcome for each in verdicts]
     worst = next(each for each in ("fail", "inconclusive", "pass") if each in outcomes)
-    return Verdict(worst, tuple(reason for each in verdicts for reason in each.reasons))
+    first = sorted(verdicts, key=lambda each: each.outcome != worst)
+    return Verdict(worst, tuple(reason for each in first for reason in each.reasons))
+
+
+def on_other_cpus(verdict: Verdict, flips: int, images: int, at_risk: Sequence[str]) -> Verdict:
+    """Let nothing pass for CPUs on which a replay of what saturates changes answers.
+
+    Args:
+        verdict: What was found on this CPU.
+        flips: Images to which they give another likeliest class.
+        images: How many were replayed.
+        at_risk: Names of these CPUs.
+    """
+    if not flips:
+        return verdict
+    reason = (
+        f"That is so on CPUs that multiply exactly; on {', '.join(at_risk)} {flips:,} of "
+        f"{images:,} images get another class, which no figure here includes."
+    )
+    outcome = "inconclusive" if verdict.outcome == "pass" else verdict.outcome
+    return Verdict(outcome, (*verdict.reasons, reason))
 
 
 def what_can_be_proved(images: int, max_drop: float) -> str:

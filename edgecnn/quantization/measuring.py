@@ -17,7 +17,7 @@ from edgecnn.predictor import Predictor, holds_scores
 from edgecnn.quantization.calibration.choosing import Choices
 from edgecnn.quantization.calibration.spread import Spread
 from edgecnn.quantization.fastest import Fastest
-from edgecnn.quantization.gate import judge_drop, judge_sqnr, worst_of
+from edgecnn.quantization.gate import judge_drop, judge_sqnr, on_other_cpus, worst_of
 from edgecnn.quantization.mixed import Mixed
 from edgecnn.quantization.nearness import image_sums
 from edgecnn.quantization.options import Wishes
@@ -136,6 +136,7 @@ def report_on(
     largest = max(largest_pair_sums(model).values(), default=0)
     safe = largest <= LARGEST_INT16 and running.same_everywhere
     paired = pair_up(job, located, answers)
+    saturation = _saturation(job, content, largest, found)
     gate = _gate(job, located, paired)
     agreement = agreement_of(job, answers[1].golden_outputs)
     return QuantizeReport(
@@ -157,8 +158,8 @@ def report_on(
         uneven_operators=running.uneven,
         tolerances=tolerances_of(job, answers[1].golden_outputs, bit_exact=safe),
         max_drop=job.wishes.max_drop,
-        gate=gate,
-        verdict=judge(paired, agreement, latency, gate, work),
+        gate=gate and _everywhere(job, gate, saturation),
+        verdict=_everywhere(job, judge(paired, agreement, latency, gate, work), saturation),
         plan=found.plan,
         scheme_reason=job.wishes.choice.reason,
         cpus=job.wishes.choice.fleet,
@@ -167,7 +168,7 @@ def report_on(
         spread=found.spread,
         mixed=found.mixed,
         fastest=found.fastest,
-        saturation=_saturation(job, content, largest, found),
+        saturation=saturation,
         min_sqnr=job.wishes.min_sqnr,
         tensors=found.tensors,
     )
@@ -191,6 +192,11 @@ def _saturation(job: Job, content: bytes, largest: int, found: Found) -> Saturat
     job.tell("Replaying what saturates on other CPUs", 0.97)
     contract = job.bundle.manifest.contract
     return audit(content, contract, found.selection[: images_for(contract)])
+
+
+def _everywhere(job: Job, verdict: Verdict, found: SaturationReport | None) -> Verdict:
+    flips, images = (found.flips or 0, found.images) if found else (0, 0)
+    return on_other_cpus(verdict, flips, images, job.wishes.choice.at_risk)
 
 
 def _work(source: Variant, running: AsItRuns, model: ir.Model, plan: Plan) -> Work:

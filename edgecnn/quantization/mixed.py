@@ -73,8 +73,9 @@ class Mixed:
         order: Layers in the order in which they are left in float: the largest effect first.
         in_float: Those that stay in float; none where int8 is good enough as it is.
         points: What was measured, from int8 to fp32.
-        verdict: `pass` where a mix is good enough; `fail` where only fp32 is, and then nothing
-            stays in float; with what to say of it.
+        verdict: `pass` where a mix is good enough and not slower than fp32; `fail` where only fp32
+            is good enough, and then nothing stays in float, or where the mix is slower;
+            `inconclusive` where its time could not be told.
     """
 
     images: int
@@ -286,21 +287,23 @@ def _verdict(goal: Goal, points: Sequence[MixedPoint], images: int) -> Verdict:
     if chosen.name == FP32:
         return Verdict("fail", (f"No mix of int8 and float is good enough {until}: keep fp32.",))
     if chosen.name == INT8:
-        return Verdict("pass", (f"No layer needs to stay in float {until}.", *_slow(chosen)))
+        return _with_time(chosen, f"No layer needs to stay in float {until}.")
     named = ", ".join(chosen.in_float[:_MOST_NAMED])
     more = len(chosen.in_float) - _MOST_NAMED
     listed = f"{named} and {more} more" if more > 0 else named
-    first = f"{listed} stay in float: as few as are enough {until}."
-    return Verdict("pass", (first, *_slow(chosen)))
+    return _with_time(chosen, f"{listed} stay in float: as few as are enough {until}.")
 
 
-def _slow(point: MixedPoint) -> tuple[str, ...]:
+def _with_time(point: MixedPoint, found: str) -> Verdict:
+    """Say what was found, and let nothing pass that is slower than fp32."""
     latency = point.latency
     if latency is None or latency.outcome in ("faster", "no difference"):
-        return ()
+        return Verdict("pass", (found,))
     if latency.outcome == "slower":
-        return (f"{point.name} is slower than fp32: {latency.ratio:.2f} times its time.",)
-    return (f"Too little was measured to tell whether {point.name} is faster than fp32.",)
+        slow = f"{point.name} takes {latency.ratio:.2f} times the time of fp32: keep fp32."
+        return Verdict("fail", (found, slow))
+    unknown = f"Too little was measured to tell whether {point.name} is faster than fp32."
+    return Verdict("inconclusive", (found, unknown))
 
 
 def _ignore(what: str, share: float) -> None:

@@ -82,8 +82,8 @@ def check_wishes(
     Raises:
         InputError: A name is unknown, or a number cannot be.
     """
-    fleet = parse_cpus(cpu or "any")
-    named = find_scheme(scheme) if scheme and scheme != FASTEST else None
+    fleet = parse_cpus("any" if cpu is None else cpu)
+    named = None if scheme in (None, FASTEST) else find_scheme(str(scheme))
     choice = choose_scheme(fleet, named)
     for flag, count in (
         ("--calibration-samples", calibration_samples),
@@ -121,7 +121,7 @@ def check_wishes(
 def _calibrations(wanted: str | Sequence[str] | None, scheme: Scheme) -> tuple[str, ...]:
     from edgecnn.quantization.calibration import METHODS
 
-    if not wanted:
+    if wanted is None:
         return usual_calibrations(scheme)
     names = wanted.split(",") if isinstance(wanted, str) else list(wanted)
     found = tuple(dict.fromkeys(name.strip() for name in names))

@@ -42,6 +42,22 @@ def refuse(core: ir.Model, source: Variant) -> None:
     _refuse_several_inputs(core, source)
     _refuse_without_constants(core, source)
     _refuse_not_finite(core, source)
+    _refuse_wrong_graph(core, source)
+
+
+def _refuse_wrong_graph(core: ir.Model, source: Variant) -> None:
+    import onnx_ir as ir
+
+    from edgecnn.graph.limits import Refusal
+    from edgecnn.graph.shapes import static_shapes
+
+    try:
+        static_shapes(ir.to_proto(core))
+    except Refusal as refusal:
+        raise ModelError(
+            f"The variant '{source.name}' {refusal.reason}.",
+            refusal.remedy or "Export it anew with `edgecnn export`, or import it again.",
+        ) from refusal
 
 
 def _refuse_quantized(core: ir.Model, source: Variant) -> None:

@@ -55,5 +55,8 @@ def find_scheme(name: str) -> Scheme:
         InputError: None is called so.
     """
     if name not in SCHEMES:
-        raise InputError(f"No scheme is called '{name}'.", f"Use one of {', '.join(SCHEMES)}.")
+        raise InputError(
+            f"No scheme is called '{name}'.",
+            f"Use one of {', '.join(SCHEMES)}, or fastest to measure.",
+        )
     return SCHEMES[name]

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from edgecnn.evaluation import PairedAccuracy
-from edgecnn.quantization.gate import judge_drop, judge_sqnr, what_can_be_proved
+from edgecnn.quantization.gate import (
+    judge_drop,
+    judge_sqnr,
+    on_other_cpus,
+    what_can_be_proved,
+    worst_of,
+)
+from edgecnn.spec import Verdict
 from edgecnn.stats import images_to_settle, tango
 
 
@@ -83,3 +90,18 @@ def test_where_outputs_are_no_classes_the_distance_is_gated(
 def test_equal_answers_reach_any_distance() -> None:
     ones = np.ones(50)
     assert judge_sqnr(ones, 0 * ones, 100, "int8").outcome == "pass"
+
+
+def test_what_saturates_on_another_cpu_of_the_fleet_does_not_pass() -> None:
+    passed = judge_drop(paired(0, 0, 4000), 0.005, 4000)
+    assert on_other_cpus(passed, 0, 256, ("avx2",)) == passed
+    held = on_other_cpus(passed, 29, 256, ("avx2",))
+    assert held.outcome == "inconclusive"
+    assert "on avx2 29 of 256 images get another class" in held.reasons[-1]
+    failed = judge_drop(paired(60, 5, 4000), 0.005, 4000)
+    assert on_other_cpus(failed, 29, 256, ("avx2",)).outcome == "fail"
+
+
+def test_of_several_gates_the_worst_is_said_first() -> None:
+    passed, failed = Verdict("pass", ("fine",)), Verdict("fail", ("lost",))
+    assert worst_of([passed, failed]) == Verdict("fail", ("lost", "fine"))

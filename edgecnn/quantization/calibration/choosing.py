@@ -212,15 +212,17 @@ def _reason(candidates: Sequence[Candidate], chosen: int) -> str:
     if len(candidates) == 1:
         return f"{own} was the only candidate."
     what = "margin error" if best.distance.margin_error is not None else "SQNR"
+    if best.distance.images < _FEWEST:
+        return f"{images} are too few to tell candidates apart: {own} was taken as the simplest."
     if not chosen:
         return (
-            f"No other candidate is nearer to fp32 than {own} ({what} {far(best.distance)}) by "
-            f"more than the {images} can be wrong by."
+            f"No candidate is proven nearer to fp32 than {own} on {images} "
+            f"({what} {far(best.distance)})."
         )
-    later = "" if best is candidates[-1] else " No later candidate is proven nearer still."
+    later = "" if best is candidates[-1] else " No later one is proven nearer still."
     return (
-        f"{own} is nearer to fp32 than {describe(first.plan, plans)} by more than the {images} can "
-        f"be wrong by: {what} {far(best.distance)} against {far(first.distance)}.{later}"
+        f"{own} is proven nearer to fp32 than {describe(first.plan, plans)} on {images}: {what} "
+        f"{far(best.distance)} against {far(first.distance)}.{later}"
     )
 
 

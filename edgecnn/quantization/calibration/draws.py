@@ -146,8 +146,8 @@ def _too_few(dataset: Dataset, have: int, wanted: int) -> InputError:
     half = have // 2
     flags = f"--calibration-samples {half} --selection-samples {have - half}"
     return InputError(
-        f"{dataset.source} has {have:,} training images that can calibrate or be selected on, "
-        f"fewer than {wanted:,}.",
+        f"{dataset.source} has {have:,} training images to calibrate and to select on, fewer than "
+        f"{wanted:,}; test images and repeated ones are left out.",
         f"Use {flags}, or name other data with --data." if half else "Name other data with --data.",
     )
 

@@ -20,7 +20,7 @@ COMMAND = "edgecnn quantize"
 
 def build(material: Material) -> Section | None:
     """Show every candidate with its distance from fp32, and the same plan on other draws."""
-    found = newest_quantization(material)
+    found = newest_quantization(material, lambda report: report.choices)
     if found is None:
         return None
     body, kept = found

@@ -29,7 +29,7 @@ _FALL_DB = 3.0
 
 def build(material: Material) -> Section | None:
     """Draw the tensors of the newest quantization, in the order of the graph."""
-    found = newest_quantization(material)
+    found = newest_quantization(material, lambda report: report.tensors)
     if found is None or not found[0].tensors:
         return None
     report, kept = found

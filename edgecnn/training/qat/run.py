@@ -239,7 +239,8 @@ def _what_is_done(
     moves = ["mirrored", *moves] if plan.flip else moves
     return (
         f"Fine-tuning {variant} as int8 on {train:,} training images"
-        f"{', ' if moves else ''}{' and '.join(moves)}, {held:,} held out: {plan.epochs} epochs "
+        f"{', ' if moves else ''}{' and '.join(moves)}, {held:,} held out: {plan.epochs} "
+        f"{'epoch' if plan.epochs == 1 else 'epochs'} "
         f"on {device_name(device)}, learning rate {plan.learning_rate:g}, seed {plan.seed}."
     )
 

@@ -146,7 +146,8 @@ def test_a_slower_mix_is_never_chosen_in_silence(
         )
 
     _, found = find_mixed(subject, PLAN, images, labels, classes=True, latency=slow)
-    assert found.verdict.reasons[1] == "mixed-2 is slower than fp32: 2.00 times its time."
+    assert found.verdict.reasons[1] == "mixed-2 takes 2.00 times the time of fp32: keep fp32."
+    assert found.verdict.outcome == "fail"
     assert {"int8", "mixed-2"} <= set(asked)
     assert len(asked) <= 5
     assert found.points[-1].latency is None
