@@ -130,7 +130,7 @@ def _refuse_int8_options(options: Mapping[str, object], allowed: Sequence[str]) 
         verb = "is" if len(named) == 1 else "are"
         raise InputError(
             f"{', '.join(named)} {verb} about int8, which was not asked for.",
-            "Leave it out, or make int8 with --precision int8.",
+            "Leave it out, or make int8 with --quantize alone.",
         )
 
 

@@ -20,7 +20,7 @@ COMMAND = "edgecnn quantize"
 
 def build(material: Material) -> Section | None:
     """Show every candidate with its distance from fp32, and the same plan on other draws."""
-    found = newest_quantization(material, lambda report: report.choices)
+    found = newest_quantization(material, lambda report: report.choices or report.spread)
     if found is None:
         return None
     body, kept = found
