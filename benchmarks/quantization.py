@@ -157,7 +157,7 @@ class Net:
 
 
 def main() -> None:
-    options = parse_options()
+    options, now = parse_options(), datetime.now(timezone.utc)
     rows: list[Row] = []
     verdicts, raw, turns, counts = {}, {}, {}, {}
     versions = {name: __import__(name).__version__ for name in ("onnxruntime", "onnx")}
@@ -179,21 +179,27 @@ def main() -> None:
             raw[net.name], counts[net.name] = to_builtins(timed)["comparisons"], len(net.test)
             print(markdown(own), flush=True)
             print(f"\n{net.name}: {verdicts[net.name]}\n", flush=True)
-    now = datetime.now(timezone.utc)
-    result = Result(
-        now.isoformat(timespec="seconds"),
-        this_machine(),
-        versions,
-        options.threads,
-        options.calibration_samples,
-        counts,
-        tuple(rows),
-        verdicts,
-        raw,
-        turns,
-    )
-    write_atomically(options.results / f"quantization-{now:%Y-%m-%d}.json", to_json(result))
+            keep(
+                Result(
+                    now.isoformat(timespec="seconds"),
+                    this_machine(),
+                    versions,
+                    options.threads,
+                    options.calibration_samples,
+                    counts,
+                    tuple(rows),
+                    verdicts,
+                    raw,
+                    turns,
+                ),
+                options.results / f"quantization-{now:%Y-%m-%d}.json",
+            )
     print(markdown(rows))
+
+
+def keep(result: Result, path: Path) -> None:
+    """Write what was found so far: a later net may take long, or fail."""
+    write_atomically(path, to_json(result))
 
 
 def parse_options() -> argparse.Namespace:

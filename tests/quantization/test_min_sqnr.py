@@ -91,7 +91,7 @@ def test_of_two_gates_the_worse_decides() -> None:
     good, bad = Verdict("pass", ("pass",)), Verdict("fail", ("fail",))
     open_ = Verdict("inconclusive", ("inconclusive",))
     assert worst_of([]) is None
-    assert worst_of([good, open_]) == Verdict("inconclusive", ("pass", "inconclusive"))
+    assert worst_of([good, open_]) == Verdict("inconclusive", ("inconclusive", "pass"))
     assert worst_of([bad, good]) == Verdict("fail", ("fail", "pass"))
 
 

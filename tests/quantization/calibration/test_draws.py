@@ -82,7 +82,7 @@ def test_no_test_image_and_no_image_twice() -> None:
     used = [*drawn.calibration, *drawn.selection]
     assert len(keys(data, np.array(used))) == 300
     assert not np.isin(data.train.content_keys[used], test.content_keys).any()
-    with pytest.raises(InputError, match="has 300 training images that can calibrate"):
+    with pytest.raises(InputError, match="has 300 training images to calibrate"):
         draw(data, 151, 150)
 
 
