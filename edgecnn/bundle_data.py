@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +11,8 @@ import numpy as np
 from edgecnn.bundle import Bundle
 from edgecnn.data import Dataset, Split, load_dataset
 from edgecnn.errors import DataError
+from edgecnn.progress import Progress
 from edgecnn.spec import DataRef
-
-Progress = Callable[[str, float], None]
 
 
 def bundle_data(

@@ -13,6 +13,7 @@ from edgecnn.benchmark import LatencyComparison, bench
 from edgecnn.bundle import refuse_existing
 from edgecnn.evaluation import EvalReport, evaluate
 from edgecnn.exporting import export
+from edgecnn.progress import Progress
 from edgecnn.quantization import QuantizeReport, quantize
 from edgecnn.quantization.verdict import judge
 from edgecnn.reports import Report, make_report, write_report
@@ -29,7 +30,6 @@ _NETS = {"lenet": (0.0, 0.3), "resnet8": (0.3, 1.0)}
 _EXPORT, _QUANTIZE, _PARITY, _EVAL, _BENCH = 0.7, 0.72, 0.85, 0.87, 0.9  # where each begins
 
 Tell = Callable[[str], None]
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)

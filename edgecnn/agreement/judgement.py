@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -20,10 +20,9 @@ from edgecnn.errors import InputError
 from edgecnn.golden import make_npz
 from edgecnn.plain import Request, existing_file, is_file_name
 from edgecnn.predictor import holds_scores
+from edgecnn.progress import Progress
 from edgecnn.records import MaybeInfinite, MaybeNaN
 from edgecnn.spec import InputContract, Verdict
-
-Progress = Callable[[str, float], None]
 
 _ON_GOLDEN = "A bundle is compared on its golden vectors."
 

@@ -25,12 +25,12 @@ from edgecnn.benchmark.samples import (
 )
 from edgecnn.benchmark.warmup import warm_up
 from edgecnn.errors import RuntimeCrashed
+from edgecnn.progress import Progress
 from edgecnn.runtime import Options
 from edgecnn.spec import InputContract, Variant
 from edgecnn.worker import Opened, Worker
 
 Batches = Sequence[Mapping[str, Any]]
-Progress = Callable[[str, float], None]
 
 _CHECKS_SECONDS = 0.1
 _FEWEST_CHECKS, _MOST_CHECKS = 5, 300

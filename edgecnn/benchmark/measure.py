@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecnn.benchmark.choice import make_job, pinned
-from edgecnn.benchmark.engine import Place, Progress, Run, Subject
+from edgecnn.benchmark.engine import Place, Run, Subject
 from edgecnn.benchmark.estimate import LatencyComparison
 from edgecnn.benchmark.figures import judge
 from edgecnn.benchmark.inputs import Images
@@ -26,6 +26,7 @@ from edgecnn.conditions import Conditions, Watch
 from edgecnn.errors import InputError, RuntimeCrashed
 from edgecnn.gating import parse_gates, refuse_unknown
 from edgecnn.plain import Request
+from edgecnn.progress import Progress
 from edgecnn.records import to_builtins
 from edgecnn.reports import Report, make_report, version_of
 from edgecnn.runtime import Options, check_available

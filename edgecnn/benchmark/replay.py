@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from edgecnn.benchmark.choice import make_job, pinned
-from edgecnn.benchmark.engine import Place, Progress
+from edgecnn.benchmark.engine import Place
 from edgecnn.benchmark.measure import carry_out
 from edgecnn.benchmark.replayed import Again, Replay, another_machine, differences, hold, judge
 from edgecnn.benchmark.report import BenchReport
@@ -19,6 +19,7 @@ from edgecnn.bundle import MANIFEST, Bundle, open_bundle
 from edgecnn.errors import InputError
 from edgecnn.machine import this_machine
 from edgecnn.plain import NO_INPUTS, RANDOM, Request
+from edgecnn.progress import Progress
 from edgecnn.reports import Report, read_body, read_report
 from edgecnn.runtime import Options, check_available
 from edgecnn.shelves import runtime_names

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from edgecnn.data._classes import read_labels
-from edgecnn.data._dataset import Dataset, Progress, Request, Split, balanced, by_content, spread
+from edgecnn.data._dataset import Dataset, Request, Split, balanced, by_content, spread
 from edgecnn.data._stand_in import stand_in_images
 from edgecnn.errors import DataError
+from edgecnn.progress import Progress
 from edgecnn.spec import InputContract
 
 __all__ = [

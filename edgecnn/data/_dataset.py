@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +13,8 @@ import numpy.typing as npt
 
 from edgecnn.data._storage import fitted, pick
 from edgecnn.errors import DataError
+from edgecnn.progress import Progress
 from edgecnn.spec import DataRef, InputContract
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)

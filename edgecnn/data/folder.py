@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from edgecnn import images
 from edgecnn.data._cache import Arrays, cached
 from edgecnn.data._classes import order_classes
-from edgecnn.data._dataset import Dataset, Progress, Request, Split, note_leak, spread
+from edgecnn.data._dataset import Dataset, Request, Split, note_leak, spread
 from edgecnn.data._listing import File, classes_of, list_files, listed, note_left_out, parts_of
 from edgecnn.data._storage import allocate, pick, refuse_too_large
 from edgecnn.errors import DataError
 from edgecnn.machine import allowed_cores
+from edgecnn.progress import Progress
 from edgecnn.spec import InputContract
 
 USAGE = "a folder of images"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -21,6 +21,7 @@ from edgecnn.emulation.report import EmulatedVariant, EmulationReport, judge
 from edgecnn.errors import EdgeCNNError, InputError, RuntimeCrashed
 from edgecnn.golden import Golden, expected, golden
 from edgecnn.predictor import Predictor, holds_scores
+from edgecnn.progress import Progress, tell_nobody
 from edgecnn.worker import open_in_worker
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from edgecnn.spec import InputContract, Variant
 
-Progress = Callable[[str, float], None]
 Outputs = dict[str, "NDArray[Any]"]
 
 # Of opening a session, and of each batch: what takes a second natively takes a minute there.
@@ -66,7 +66,7 @@ def parity_as(
     """
     emulators = [emulator_for(name) for name in dict.fromkeys(cpus)]
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    chosen, vectors, tell = _chosen(opened, variants), golden(opened), progress or _ignore
+    chosen, vectors, tell = _chosen(opened, variants), golden(opened), progress or tell_nobody
     found, measured = [], {GOLDEN: opened.files[GOLDEN].sha256}
     pairs = list(product(chosen, emulators))
     for done, (variant, emulator) in enumerate(pairs):
@@ -232,7 +232,3 @@ def _largest_error(found: Outputs, wanted: Outputs) -> float:
     ]
     worst = max(errors, default=0.0)
     return worst if np.isfinite(worst) else float("inf")
-
-
-def _ignore(what: str, share: float) -> None:
-    pass

@@ -13,8 +13,9 @@ from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.bundle_data import bundle_data
 from edgecnn.data import Dataset, Split
 from edgecnn.errors import DataError, InputError
-from edgecnn.evaluation.measuring import Progress, Row, compare_answers
+from edgecnn.evaluation.measuring import Row, compare_answers
 from edgecnn.evaluation.report import Baseline, SplitName
+from edgecnn.progress import Progress
 from edgecnn.spec import InputContract
 
 

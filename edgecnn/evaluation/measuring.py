@@ -19,9 +19,8 @@ from edgecnn.evaluation.report import (
 )
 from edgecnn.evaluation.worst import Said, confidence_bins, disagreements, mistakes
 from edgecnn.predictor import Predictor, softmax
+from edgecnn.progress import Progress
 from edgecnn.stats import tango, wilson
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)

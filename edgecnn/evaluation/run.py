@@ -17,11 +17,12 @@ from edgecnn.evaluation.baseline import (
     variant_digests,
 )
 from edgecnn.evaluation.figures import judge
-from edgecnn.evaluation.measuring import Progress, Row, measure
+from edgecnn.evaluation.measuring import Row, measure
 from edgecnn.evaluation.report import Baseline, EvalReport, SplitName
 from edgecnn.evaluation.worst import pictures
 from edgecnn.gating import parse_gates, refuse_unknown
 from edgecnn.predictor import Predictor, load
+from edgecnn.progress import Progress
 
 
 def evaluate(

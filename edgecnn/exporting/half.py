@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -19,6 +18,7 @@ from edgecnn.golden import golden, make_expected
 from edgecnn.graph.clean import to_bytes
 from edgecnn.graph.halves import LARGEST, rounded_to_fp16, to_fp16
 from edgecnn.graph.prefix import put_preprocessing_in_front
+from edgecnn.progress import Progress, tell_nobody
 from edgecnn.quantization.calibration.observing import observe
 from edgecnn.quantization.measuring import (
     Job,
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
 
-Progress = Callable[[str, float], None]
 Outputs = dict[str, "NDArray[np.float32]"]
 
 LATENCY_SECONDS = 3.0
@@ -135,7 +134,7 @@ def halve(
         ModelError: A weight or an answer is too large for fp16.
         BundleError: The variant is missing, stale, damaged, or changed meanwhile.
     """
-    source, tell = bundle.locate(variant), progress or _ignore
+    source, tell = bundle.locate(variant), progress or tell_nobody
     if not isinstance(data, Dataset):
         data = bundle_data(bundle, data, data_dir=data_dir)
     seconds = LATENCY_SECONDS if duration is None else duration
@@ -229,7 +228,3 @@ def judge(latency: LatencyComparison) -> Verdict:
         text = f"{name} is not faster than {latency.first} on this CPU, only smaller. {where}."
         return Verdict("pass", (text,))
     return Verdict("inconclusive", (f"Too little was measured to tell whether {name} is faster.",))
-
-
-def _ignore(what: str, share: float) -> None:
-    pass

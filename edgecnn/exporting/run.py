@@ -19,6 +19,7 @@ from edgecnn.exporting.report import ExportReport, Proof
 from edgecnn.exporting.sources import Draft, draft_from_onnx, draft_from_torch, finite_net
 from edgecnn.golden import make_expected, make_golden
 from edgecnn.graph.clean import opset as opset_of
+from edgecnn.progress import Progress, part_of, tell_nobody
 from edgecnn.records import sha256
 from edgecnn.runtime import check_available
 from edgecnn.spec import Precision, Tolerance
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from edgecnn.quantization.options import Int8Options
 
 Note = Callable[[str], None]
-Progress = Callable[[str, float], None]
 
 
 def export(
@@ -86,13 +86,13 @@ def export(
         _refuse_int8_options(int8, allowed=("duration",) if precision == "fp16" else ())
     _require(opened)
     more = quantize or precision == "fp16"
-    tell = _part(progress or _ignore, 0.0, 0.4 if more else 1.0)
+    tell = part_of(progress or tell_nobody, 0.0, 0.4 if more else 1.0)
     draft, data = _draft(opened, form, _Wanted(data, data_dir, more, note), tell)
     tell("Checking the file", 0.8)
     report, opened = _prove_and_write(opened, draft)
     if not more:
         return report
-    rest = _part(progress or _ignore, 0.4, 1.0)
+    rest = part_of(progress or tell_nobody, 0.4, 1.0)
     if precision == "fp16":
         half = halve(
             opened,
@@ -148,10 +148,10 @@ def _draft(
     if bundle.manifest.model is None:
         draft = draft_from_onnx(bundle, form)
         tell("Loading data", 0.0)
-        return draft, _needed_data(bundle, wanted, _part(tell, 0.0, 0.2))
+        return draft, _needed_data(bundle, wanted, part_of(tell, 0.0, 0.2))
     net = finite_net(bundle)
     tell("Loading data", 0.0)
-    data = _needed_data(bundle, wanted, _part(tell, 0.0, 0.2))
+    data = _needed_data(bundle, wanted, part_of(tell, 0.0, 0.2))
     tell("Exporting", 0.2)
     return draft_from_torch(bundle, net, form, data), data
 
@@ -233,14 +233,6 @@ def _stale(bundle: Bundle) -> tuple[str, ...]:
         except BundleError:
             stale.append(variant.name)
     return tuple(stale)
-
-
-def _part(tell: Progress, start: float, end: float) -> Progress:
-    return lambda what, share: tell(what, start + (end - start) * share)
-
-
-def _ignore(what: str, share: float) -> None:
-    pass
 
 
 def _silent(text: str) -> None:

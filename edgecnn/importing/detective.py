@@ -13,7 +13,7 @@ make one up.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,12 +27,12 @@ from edgecnn.importing.contract import difference, flags
 from edgecnn.importing.detection import Detection, Trial, conclude
 from edgecnn.importing.mistakes import Suspect, distinct, form, suspects
 from edgecnn.importing.scorers import Score, likeliest, onnx_scorer, torch_scorer
+from edgecnn.progress import Progress, tell_nobody
 from edgecnn.spec import InputContract
 from edgecnn.stats import Interval, smallest_provable_drop, tango, wilson
 
 __all__ = ["Detection", "Trial", "detect", "onnx_scorer", "torch_scorer"]
 
-Progress = Callable[[str, float], None]
 
 # With 20 contracts tried and one answer in ten changed, this many images show a difference of 4
 # points; the usual mistakes cost from 5 to 40.
@@ -83,7 +83,7 @@ def detect(
         DataError: The data cannot be used, or has classes that the net does not know.
         ModelError: The scores are no row of numbers for each image.
     """
-    tell = progress or _ignore
+    tell = progress or tell_nobody
     tried = suspects(contract, _sizes_taken(score, contract) if other_sizes else ())
     forms = list(dict.fromkeys(form(each) for each in (contract, *(s.contract for s in tried))))
     found = read_sample(
@@ -225,7 +225,3 @@ def _by_name(found: Sample, contract: InputContract, source: str) -> tuple[Split
         )
     places = np.array([names.index(label) for label in found.labels], np.int64)
     return tuple(Split(split.images, places[split.labels]) for split in found.splits)
-
-
-def _ignore(what: str, share: float) -> None:
-    pass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,13 +21,13 @@ from edgecnn.importing.onnx_facts import (
     output_facts,
 )
 from edgecnn.importing.proof import Outputs, run_original
+from edgecnn.progress import Progress
 from edgecnn.records import sha256
 from edgecnn.spec import InputContract
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-Progress = Callable[[str, float], None]
 
 # Enough to see what outputs look like, and whether their rows sum to 1.
 _LOOKED_AT = 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,13 +34,13 @@ from edgecnn.importing.proof import (
 )
 from edgecnn.importing.report import ImportReport, OnnxProof
 from edgecnn.machine import this_machine
+from edgecnn.progress import Progress
 from edgecnn.runtime import check_available
 from edgecnn.spec import Tolerance, Variant
 
 if TYPE_CHECKING:
     from edgecnn.graph.summary import GraphSummary
 
-Progress = Callable[[str, float], None]
 
 # A few steps of 1/255 in an output that uses its range.
 _ELSEWHERE_DB = 30.0

@@ -20,13 +20,12 @@ from edgecnn.importing.labelled import DataSource
 from edgecnn.importing.onnx_file import import_onnx
 from edgecnn.importing.report import ImportReport
 from edgecnn.machine import this_machine
+from edgecnn.progress import Progress, part_of, tell_nobody
 from edgecnn.records import file_sha256
 
 if TYPE_CHECKING:
     from edgecnn.importing.pytorch import Imported
     from edgecnn.importing.scorers import Score
-
-Progress = Callable[[str, float], None]
 
 
 def import_model(
@@ -82,10 +81,10 @@ def import_model(
     folder = Path(output) if output else Path("runs") / _name(file, model)
     _refuse_unwanted(folder, force=force)
     source = DataSource(str(data), data_dir, test_fraction, skip_broken) if data else None
-    tell = progress or _ignore
+    tell = progress or tell_nobody
     detect_in = source if detective else None
     if file is not None:
-        reading = _part(tell, 0.0, 0.6)
+        reading = part_of(tell, 0.0, 0.6)
         report = import_onnx(
             Path(file), given, folder, source=source, force=force, progress=reading
         )
@@ -96,7 +95,7 @@ def import_model(
     tell("Reading the weights", 0.0)
     place = Path(weights) if weights else None
     imported = import_net(str(model), model_arguments or {}, place, given, weights_key=weights_key)
-    imported, dataset = with_data(imported, given, source, _part(tell, 0.2, 0.6))
+    imported, dataset = with_data(imported, given, source, part_of(tell, 0.2, 0.6))
     report = _write(imported, dataset, folder, force=force)
     return _investigate(report, lambda: torch_scorer(imported.net), detect_in, tell)
 
@@ -118,7 +117,7 @@ def _investigate(
         data_dir=source.data_dir,
         test_fraction=source.test_fraction,
         skip_broken=source.skip_broken,
-        progress=_part(tell, 0.6, 1.0),
+        progress=part_of(tell, 0.6, 1.0),
     )
     return replace(report, detection=detection)
 
@@ -186,14 +185,6 @@ def _refuse_unwanted(folder: Path, *, force: bool) -> None:
         bundles.refuse_existing(folder)
     elif folder.is_dir() and any(folder.iterdir()):
         bundles.refuse_foreign(folder)
-
-
-def _part(tell: Progress, start: float, end: float) -> Progress:
-    return lambda what, share: tell(what, start + (end - start) * share)
-
-
-def _ignore(what: str, share: float) -> None:
-    pass
 
 
 def _refuse_unclear(file: Path | str | None, model: str | None, *only_pytorch: object) -> None:

@@ -10,7 +10,7 @@ from statistics import median
 from typing import cast, get_args
 
 from edgecnn import extras
-from edgecnn.benchmark.engine import Batches, Place, Progress, Subject
+from edgecnn.benchmark.engine import Batches, Place, Subject
 from edgecnn.benchmark.jobs import Job, bundle_job, files_job
 from edgecnn.benchmark.plan import make_plan
 from edgecnn.bundle import Bundle, open_bundle
@@ -24,6 +24,7 @@ from edgecnn.profiling.report import Bound, Peaks, ProfileReport, ProfileSetup, 
 from edgecnn.profiling.roofline import place_operators, profile_cost
 from edgecnn.profiling.timing import quiet, quiet_median, read_profile
 from edgecnn.profiling.work import Graph, measure_work, read_graph
+from edgecnn.progress import Progress
 from edgecnn.reports import Report, make_report
 from edgecnn.runtime import Options, check_available, profile_options
 from edgecnn.spec import OperatorRun, TensorSpec

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from edgecnn.progress import Progress
 from edgecnn.quantization.calibration.choosing import Chosen, Images, choose
 from edgecnn.quantization.plan import Plan
 from edgecnn.quantization.schemes import Scheme
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from edgecnn.spec import InputContract
 
-Progress = Callable[[str, float], None]
 
 # Ways to take ranges that are compared if none is named, the simplest first. On the nets seen so
 # far entropy was the best for symmetric activations only.

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgecnn.benchmark.engine import Progress
     from edgecnn.benchmark.report import BenchReport
+    from edgecnn.progress import Progress
     from edgecnn.spec import InputContract
 
 Pairs = Mapping[tuple[str, str], LatencyComparison]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from edgecnn.errors import ModelError
 from edgecnn.evaluation import PairedAccuracy, compare_answers
 from edgecnn.golden import Golden
 from edgecnn.predictor import Predictor, holds_scores
+from edgecnn.progress import Progress
 from edgecnn.quantization.calibration.choosing import Choices
 from edgecnn.quantization.calibration.spread import Spread
 from edgecnn.quantization.fastest import Fastest
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx_ir as ir
     from numpy.typing import NDArray
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)

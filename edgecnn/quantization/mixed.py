@@ -12,6 +12,7 @@ from edgecnn.benchmark import LatencyComparison, compare_latency
 from edgecnn.disk import disk_errors
 from edgecnn.graph.clean import to_bytes
 from edgecnn.graph.prefix import put_preprocessing_in_front
+from edgecnn.progress import Progress, tell_nobody
 from edgecnn.quantization.distance import Distance, measure_distance
 from edgecnn.quantization.goal import Goal
 from edgecnn.quantization.making import Subject, make_int8
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Latency = Callable[["ir.Model", str], LatencyComparison]
-Tell = Callable[[str, float], None]
 
 FP32, INT8 = "fp32", "int8"
 _MOST_NAMED = 6
@@ -96,7 +96,7 @@ class _Search:
     reference: dict[str, NDArray[np.float32]]
     goal: Goal
     mixes: tuple[tuple[str, ...], ...]
-    tell: Tell
+    tell: Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +114,7 @@ def find_mixed(
     classes: bool,
     max_drop: float | None = None,
     latency: Latency | None = None,
-    tell: Tell | None = None,
+    tell: Progress | None = None,
 ) -> tuple[Plan, Mixed]:
     """Leave in float what int8 hurts most, until the rest is good enough.
 
@@ -140,7 +140,7 @@ def find_mixed(
     Raises:
         ModelError: ONNX Runtime or its quantizer refuses the model.
     """
-    say = tell or _ignore
+    say = tell or tell_nobody
     ranking = rank_effects(
         subject, plan, images, classes=classes, tell=lambda what, share: say(what, share / 2)
     )
@@ -236,7 +236,7 @@ def _judged(search: _Search, number: int) -> _Tried:
 
 
 def _timed(
-    tried: dict[int, _Tried], best: int | None, latency: Latency | None, tell: Tell
+    tried: dict[int, _Tried], best: int | None, latency: Latency | None, tell: Progress
 ) -> list[MixedPoint]:
     """Measure the latency of int8, of what is chosen and of a few others; none if it is None."""
     order = sorted(tried, key=lambda number: (number not in (0, best), number))
@@ -304,7 +304,3 @@ def _with_time(point: MixedPoint, found: str) -> Verdict:
         return Verdict("fail", (found, slow))
     unknown = f"Too little was measured to tell whether {point.name} is faster than fp32."
     return Verdict("inconclusive", (found, unknown))
-
-
-def _ignore(what: str, share: float) -> None:
-    pass

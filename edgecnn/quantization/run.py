@@ -13,6 +13,7 @@ from edgecnn.bundle_data import bundle_data
 from edgecnn.data import Dataset
 from edgecnn.errors import InputError
 from edgecnn.golden import golden
+from edgecnn.progress import Progress, part_of, tell_nobody
 from edgecnn.quantization.calibration.choosing import Images
 from edgecnn.quantization.calibration.draws import SELECTION_SAMPLES, Draw, draw, refuse_unreal
 from edgecnn.quantization.calibration.spread import Spread, measure_spread
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from edgecnn.spec import InputContract
 
 Note = Callable[[str], None]
-Progress = Callable[[str, float], None]
 
 LATENCY_SECONDS = 3.0
 _MIXED_SECONDS = 1.0
@@ -125,7 +125,7 @@ def quantize(
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     source = _source(opened, variant)
     _refuse(opened, source, wishes)
-    tell, say = progress or _ignore, note or _ignore_note
+    tell, say = progress or tell_nobody, note or _ignore_note
     tell("Loading data", 0.0)
     dataset = data if isinstance(data, Dataset) else _data(opened, data, data_dir, tell)
     seconds = LATENCY_SECONDS if duration is None else duration
@@ -152,7 +152,7 @@ def _quantize(job: Job, say: Note) -> QuantizeReport:
         scheme=wishes.choice.scheme,
     )
     base = base_plan(core, wishes.choice.scheme)
-    tell = _part(job.tell, 0.1, 0.45)
+    tell = part_of(job.tell, 0.1, 0.45)
     job.tell(f"Calibrating on {len(drawn.calibration)} images", 0.1)
     chosen = find_plan(
         core, contract, images, base, wishes.calibrations, classes=job.classes, tell=tell
@@ -202,7 +202,7 @@ def _mixed(job: Job, subject: Subject, plan: Plan, drawn: Draw) -> tuple[Plan, M
             threads=job.threads,
             seconds=_MIXED_SECONDS,
         ),
-        tell=_part(job.tell, 0.45, 0.58),
+        tell=part_of(job.tell, 0.45, 0.58),
     )
 
 
@@ -222,7 +222,7 @@ def _spread(job: Job, core: ir.Model, contract: InputContract, plan: Plan) -> Sp
         classes=job.classes,
         calibration_samples=wishes.calibration_samples,
         selection_samples=wishes.selection_samples,
-        tell=_part(job.tell, 0.58, 0.62),
+        tell=part_of(job.tell, 0.58, 0.62),
     )
 
 
@@ -253,7 +253,7 @@ def _made_by(job: Job) -> str:
 def _data(
     bundle: Bundle, source: str | Path | None, data_dir: Path | None, tell: Progress
 ) -> Dataset:
-    return bundle_data(bundle, source, data_dir=data_dir, progress=_part(tell, 0.0, 0.1))
+    return bundle_data(bundle, source, data_dir=data_dir, progress=part_of(tell, 0.0, 0.1))
 
 
 def _source(bundle: Bundle, name: str) -> Variant:
@@ -301,14 +301,6 @@ def _refuse_quantized(source: Variant) -> None:
             "only fp32 ONNX is quantized.",
             "Name an fp32 variant with --variant.",
         )
-
-
-def _part(tell: Progress, start: float, end: float) -> Progress:
-    return lambda what, share: tell(what, start + (end - start) * share)
-
-
-def _ignore(what: str, share: float) -> None:
-    pass
 
 
 def _ignore_note(text: str) -> None:

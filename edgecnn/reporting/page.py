@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from edgecnn.progress import Progress
 from edgecnn.reporting import words
 from edgecnn.reporting.charts import NARROW, WIDE, svg
 from edgecnn.reporting.contract import Figure, Section
@@ -19,7 +20,6 @@ from edgecnn.reporting.material import Material
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-Progress = Callable[[str, float], None]
 
 _HERE = Path(__file__).parent
 _WORST_FIRST = ("fail", "inconclusive", "pass")

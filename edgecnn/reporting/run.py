@@ -9,8 +9,9 @@ from typing import ClassVar
 from edgecnn import extras
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.disk import write_atomically
+from edgecnn.progress import Progress
 from edgecnn.reporting.material import Broken, collect
-from edgecnn.reporting.page import Progress, build, render
+from edgecnn.reporting.page import build, render
 
 PAGE = "report.html"
 

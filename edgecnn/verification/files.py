@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from edgecnn import disk
 from edgecnn.bundle import GOLDEN, MANIFEST, Bundle
+from edgecnn.progress import Progress
 from edgecnn.records import file_sha256
 from edgecnn.spec import Variant
 from edgecnn.verification.report import FileCheck
-
-Progress = Callable[[str, float], None]
 
 _OWN = {MANIFEST, ".lock", ".lock-holder", "report.html"}
 _MOST_NAMES = 5

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from edgecnn.agreement.sides import Engine, Side, engines, variant_side
 from edgecnn.bundle import GOLDEN, Bundle, open_bundle
 from edgecnn.errors import BundleError, InputError, ModelError, RuntimeCrashed, UnavailableError
 from edgecnn.predictor import scores_output
+from edgecnn.progress import Progress, tell_nobody
 from edgecnn.runtime import load_runtime
 from edgecnn.spec import InputContract, Variant
 from edgecnn.verification.files import check_files, needed_files, notes
@@ -25,8 +26,6 @@ from edgecnn.verification.report import (
     VerifyReport,
     judge,
 )
-
-Progress = Callable[[str, float], None]
 
 
 def verify(
@@ -68,7 +67,7 @@ def verify(
         load_runtime(engine.runtime)
     opened = open_bundle(bundle.folder if isinstance(bundle, Bundle) else bundle)
     chosen = tuple(opened.variant(name) for name in variants or ()) or opened.manifest.variants
-    tell = progress or _ignore
+    tell = progress or tell_nobody
     files = tuple(check_files(opened, needed_files(opened, chosen, whole=not variants), tell))
     damaged = {file.name for file in files if file.problem}
     if damaged:
@@ -210,7 +209,3 @@ _REMEDIES = {
     "fail": "Look with `edgecnn parity`; try another --runtime, and do not rely on this machine.",
     "inconclusive": "Make the variant anew with `edgecnn export`.",
 }
-
-
-def _ignore(what: str, share: float) -> None:
-    pass

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from edgecnn.benchmark.engine import Progress, Subject
+from edgecnn.benchmark.engine import Subject
 from edgecnn.benchmark.samples import Failure
 from edgecnn.benchmark.scenarios import arrival, concurrency, end_to_end, energy, idle, loadgen
 from edgecnn.benchmark.scenarios.end_to_end import Pictures
@@ -21,6 +21,7 @@ from edgecnn.benchmark.scenarios.turns import Extent, Extra, Scenario, Turns, ta
 from edgecnn.benchmark.scenarios.wanted import Wanted, check
 from edgecnn.errors import InputError
 from edgecnn.extras import require
+from edgecnn.progress import Progress
 from edgecnn.spec import InputContract
 from edgecnn.units import time_text
 

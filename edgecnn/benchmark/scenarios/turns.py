@@ -13,10 +13,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from edgecnn.benchmark.engine import Progress, Subject
+from edgecnn.benchmark.engine import Subject
 from edgecnn.benchmark.samples import Failure
 from edgecnn.benchmark.warmup import warm_up
 from edgecnn.errors import EdgeCNNError, RuntimeCrashed
+from edgecnn.progress import Progress
 from edgecnn.worker import Opened, Task, Worker
 
 _REPLICATES = 4

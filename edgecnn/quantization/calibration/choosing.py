@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from edgecnn.progress import Progress
 from edgecnn.quantization.distance import (
     Distance,
     Outputs,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from edgecnn.quantization.making import Subject
     from edgecnn.spec import InputContract
 
-Progress = Callable[[str, float], None]
 
 _CONFIDENCE = 0.95
 _RESAMPLES = 2000

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edgecnn.data import Dataset
 from edgecnn.errors import InputError
+from edgecnn.progress import Progress
 from edgecnn.quantization.calibration.draws import Draw, draw
 from edgecnn.quantization.distance import Distance, has_margins, measure_distance
 from edgecnn.quantization.plan import Plan
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from edgecnn.quantization.distance import Outputs
     from edgecnn.spec import InputContract
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edgecnn.predictor import scores_output
+from edgecnn.progress import Progress, tell_nobody
 from edgecnn.quantization.running import open_core
 from edgecnn.quantization.saturation.replaying import Player, Replay
 from edgecnn.quantization.saturation.report import SaturatedLayer, SaturationReport
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from edgecnn.spec import InputContract
 
-Progress = Callable[[str, float], None]
 
 # What takes half a minute at the most: a second for each image of resnet18 at 224x224, 15 ms for
 # resnet8 at 32x32. Of 256 images, one flip in a hundred is seen with 92 % probability.
@@ -47,7 +46,7 @@ def audit(
     Raises:
         ModelError: ONNX Runtime refuses the model, or an operator of it cannot be run alone.
     """
-    tell = progress or _ignore
+    tell = progress or tell_nobody
     player = Player(content)
 
     def play(start: float, *, saturating: bool) -> Replay:
@@ -157,7 +156,3 @@ def _largest_error(exact: Replay, saturated: Replay) -> float:
         float(np.abs(a.astype(np.float64) - b.astype(np.float64)).max(initial=0.0))
         for a, b in pairs
     )
-
-
-def _ignore(what: str, share: float) -> None:
-    pass

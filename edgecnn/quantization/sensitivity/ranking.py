@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from edgecnn.progress import Progress
 from edgecnn.quantization.distance import Distance, measure_distance
 from edgecnn.quantization.making import Subject, make_int8
 from edgecnn.quantization.running import run_core
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from edgecnn.quantization.plan import Plan
 
 Outputs = dict[str, "NDArray[np.float32]"]
-Tell = Callable[[str, float], None]
 
 _BLOCKS = 16
 _FEWEST_IN_A_BLOCK = 4
@@ -53,7 +53,7 @@ def rank_effects(
     images: NDArray[np.uint8],
     *,
     classes: bool,
-    tell: Tell | None = None,
+    tell: Progress | None = None,
 ) -> Ranking:
     """Round one tensor at a time, with the scales that the plan's int8 has, and compare answers.
 

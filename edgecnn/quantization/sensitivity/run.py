@@ -13,6 +13,7 @@ from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.bundle_data import bundle_data
 from edgecnn.data import Dataset
 from edgecnn.errors import InputError
+from edgecnn.progress import Progress, part_of, tell_nobody
 from edgecnn.quantization.calibration.choosing import Images
 from edgecnn.quantization.calibration.draws import Draw, draw, refuse_unreal
 from edgecnn.quantization.candidates import find_plan
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
 
-Tell = Callable[[str, float], None]
 
 DURATION_SECONDS = 2.0
 FEWEST = 16
@@ -52,7 +52,7 @@ class _Job:
     plan: Plan | None
     threads: int | None
     seconds: float
-    tell: Tell
+    tell: Progress
 
 
 def sensitivity(
@@ -66,7 +66,7 @@ def sensitivity(
     duration: float | None = None,
     plan: Plan | None = None,
     note: Callable[[str], None] | None = None,
-    progress: Tell | None = None,
+    progress: Progress | None = None,
 ) -> SensitivityReport:
     """Say which tensors int8 hurts: each is rounded alone, as int8 rounds it, against fp32.
 
@@ -93,7 +93,7 @@ def sensitivity(
         UnavailableError: A package is missing.
     """
     _check(selection_samples)
-    tell, say = progress or _ignore, note or _silent
+    tell, say = progress or tell_nobody, note or _silent
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     source = _float_variant(opened, variant)
     tell("Loading data", 0.0)
@@ -118,7 +118,7 @@ def _analyse(job: _Job) -> SensitivityReport:
     train, classes = job.dataset.train, job.bundle.manifest.contract.output_kind != "other"
     calibration, selection = train.images[job.drawn.calibration], train.images[job.drawn.selection]
     core, contract = _core(job)
-    images, tell = Images(calibration, selection), _part(job.tell, 0.05, 0.2)
+    images, tell = Images(calibration, selection), part_of(job.tell, 0.05, 0.2)
     plan = job.plan
     if plan is None:
         base = base_plan(core, SAFE)
@@ -126,7 +126,7 @@ def _analyse(job: _Job) -> SensitivityReport:
     job.tell(f"Calibrating on {len(calibration)} images", 0.2)
     subject = observe_subject(core, contract, calibration, plan)
     ranking = rank_effects(
-        subject, plan, selection, classes=classes, tell=_part(job.tell, 0.2, 0.8)
+        subject, plan, selection, classes=classes, tell=part_of(job.tell, 0.2, 0.8)
     )
     return _report(job, plan, subject, ranking, _times(job, subject, ranking, selection))
 
@@ -141,12 +141,8 @@ def _times(job: _Job, subject: Subject, ranking: Ranking, images: NDArray[np.uin
         {layer for each in ranking.effects for layer in (each.layer, *each.in_float)},
         threads=job.threads,
         duration=job.seconds,
-        tell=_part(job.tell, 0.8, 1.0),
+        tell=part_of(job.tell, 0.8, 1.0),
     )
-
-
-def _part(tell: Tell, start: float, end: float) -> Tell:
-    return lambda what, share: tell(what, start + (end - start) * share)
 
 
 def _float_variant(bundle: Bundle, name: str) -> Variant:
@@ -160,7 +156,9 @@ def _float_variant(bundle: Bundle, name: str) -> Variant:
     return source
 
 
-def _data(bundle: Bundle, source: str | Path | None, data_dir: Path | None, tell: Tell) -> Dataset:
+def _data(
+    bundle: Bundle, source: str | Path | None, data_dir: Path | None, tell: Progress
+) -> Dataset:
     return bundle_data(
         bundle, source, data_dir=data_dir, progress=lambda what, share: tell(what, share / 20)
     )
@@ -223,10 +221,6 @@ def _report(
         int8_seconds=times.int8_seconds,
         threads=times.threads,
     )
-
-
-def _ignore(what: str, share: float) -> None:
-    pass
 
 
 def _silent(text: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from edgecnn.graph.clean import to_bytes
 from edgecnn.graph.prefix import PIXELS, put_preprocessing_in_front
 from edgecnn.predictor import normalise
 from edgecnn.profiling import ProfileReport, VariantProfile, profile
+from edgecnn.progress import Progress
 from edgecnn.quantization.running import image_input
 from edgecnn.quantization.sensitivity.report import LayerTime, OperatorTime
 from edgecnn.spec import InputContract, Variant
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
 
-Tell = Callable[[str, float], None]
 
 _MOST_IMAGES = 8
 
@@ -55,7 +55,7 @@ def time_layers(
     *,
     threads: int | None,
     duration: float,
-    tell: Tell,
+    tell: Progress,
 ) -> Times:
     """Profile the fp32 file and the int8 core in one run, at batch 1 or the file's own.
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from edgecnn.bundle import Bundle
 from edgecnn.golden import golden
+from edgecnn.progress import Progress
 from edgecnn.quantization.measuring import Found, Job
 from edgecnn.quantization.options import check_wishes
 from edgecnn.quantization.report import QuantizeReport
 from edgecnn.quantization.run import LATENCY_SECONDS
 from edgecnn.quantization.writing import draft_variant, measure_and_write
 from edgecnn.training.qat.run import Qat
-
-Progress = Callable[[str, float], None]
 
 
 def add_variant(
