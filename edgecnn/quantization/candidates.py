@@ -27,7 +27,7 @@ CORRECTIONS = ("gptq", "bias")
 
 def usual_calibrations(scheme: Scheme) -> tuple[str, ...]:
     """Give the ways to take ranges that are compared if none is named."""
-    return _SYMMETRIC_CALIBRATIONS if scheme.activations == "int8" else _CALIBRATIONS
+    return _SYMMETRIC_CALIBRATIONS if scheme.symmetric else _CALIBRATIONS
 
 
 def find_plan(

@@ -59,15 +59,14 @@ def default_scheme(fleet: Fleet) -> Scheme:
     return SCHEMES["u8s8"] if all(cpu.exact for cpu in fleet) else SAFE
 
 
-def variant_name(source: str, scheme: Scheme, default: Scheme) -> str:
-    """Name the variant that an fp32 variant becomes.
+def variant_name(source: str, scheme: Scheme) -> str:
+    """Name the variant that an fp32 variant becomes: `int8` alone is what is safe on every CPU.
 
     Args:
         source: Name of the fp32 variant, such as `fp32` or `fp32-nchw`.
         scheme: What it is quantized to.
-        default: What it would be quantized to if no scheme were named.
     """
-    own = "int8" if scheme == default else f"int8-{scheme.name}"
+    own = "int8" if scheme == SAFE else f"int8-{scheme.name}"
     return source.replace("fp32", own) if "fp32" in source else f"{source}-{own}"
 
 

@@ -12,7 +12,6 @@ from edgecnn.errors import InputError, RuntimeCrashed
 from edgecnn.quantization.choosing import Choice, choose_scheme, default_scheme
 from edgecnn.quantization.cpus import CPUS, Fleet
 from edgecnn.quantization.schemes import SCHEMES
-from edgecnn.runtime import Options
 from edgecnn.spec import Variant
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ class Trials:
 
     Attributes:
         choices: Those to measure, the one first that would be taken without measuring.
-        left_out: Those that may saturate on some of the CPUs, and were not allowed.
+        left_out: Those that may saturate on some of the CPUs.
     """
 
     choices: tuple[Choice, ...]
@@ -75,14 +74,13 @@ class Fastest:
     reason: str
 
 
-def schemes_to_try(fleet: Fleet = CPUS, *, allow_risk: bool = False) -> Trials:
+def schemes_to_try(fleet: Fleet = CPUS) -> Trials:
     """Give the schemes to measure for a fleet, the usual one first.
 
     Of two schemes with the same number formats only one is tried: they take the same time.
 
     Args:
         fleet: The CPUs that the net will meet.
-        allow_risk: Also those with which some of the CPUs may give other answers.
     """
     usual = default_scheme(fleet)
     tried, formats = [choose_scheme(fleet)], {(usual.activations, usual.weights)}
@@ -92,7 +90,7 @@ def schemes_to_try(fleet: Fleet = CPUS, *, allow_risk: bool = False) -> Trials:
             continue
         formats.add((scheme.activations, scheme.weights))
         choice = choose_scheme(fleet, scheme)
-        (tried if allow_risk or not choice.at_risk else left_out).append(choice)
+        (left_out if choice.at_risk else tried).append(choice)
     return Trials(tuple(tried), tuple(left_out))
 
 
@@ -103,9 +101,7 @@ def find_fastest(
     contract: InputContract,
     *,
     runtime: str = "ort",
-    provider: str | None = None,
     threads: int | None = None,
-    options: Options | None = None,
     batch_size: int = 1,
     seconds: float = 6.0,
     progress: Progress | None = None,
@@ -119,16 +115,14 @@ def find_fastest(
         images: uint8 [N, height, width, channels]; the first 8 batches are used.
         contract: How pictures become input.
         runtime: Name or path of the runtime.
-        provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator; by default the cores that this process may use.
-        options: The runtime's own options.
         batch_size: Images in one call.
         seconds: How long to measure in all; openings and warm-ups come on top.
         progress: Called with a line of text and the share (0 to 1) that is done.
 
     Raises:
         InputError: There is no candidate, two have the same name, or one does not take this batch.
-        UnavailableError: The runtime or provider is not to be had here.
+        UnavailableError: The runtime is not to be had here.
         RuntimeCrashed: One of them crashed or hung.
         Interrupted: Ctrl-C.
     """
@@ -144,7 +138,7 @@ def find_fastest(
         raise InputError(
             f"{', '.join(names)}: these cannot be compared.", "Name one or more, each once."
         )
-    place, plan = Place(runtime, provider, threads, options), make_plan(seconds)
+    place, plan = Place(runtime, None, threads, None), make_plan(seconds)
     job = image_job(located, Images(images, "images"), contract, batch_size, place, plan)
     pairs = tuple(combinations(names, 2))
     report = carry_out(replace(job, pairs=pairs), None, progress, finish=_as_it_is)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edgecnn.quantization.saturation import SaturationReport
+
 _RESAMPLES = 2000
 # Answers that int8 changes from right to wrong or back, of all; 1 to 3 % on nets seen so far.
 _USUAL_SHARE = 0.01
@@ -81,20 +83,21 @@ def worst_of(verdicts: Sequence[Verdict]) -> Verdict | None:
     return Verdict(worst, tuple(reason for each in first for reason in each.reasons))
 
 
-def on_other_cpus(verdict: Verdict, flips: int, images: int, at_risk: Sequence[str]) -> Verdict:
+def on_other_cpus(verdict: Verdict, replayed: SaturationReport, at_risk: Sequence[str]) -> Verdict:
     """Let nothing pass for CPUs on which a replay of what saturates changes answers.
 
     Args:
         verdict: What was found on this CPU.
-        flips: Images to which they give another likeliest class.
-        images: How many were replayed.
+        replayed: What the replay found.
         at_risk: Names of these CPUs.
     """
-    if not flips:
+    other = replayed.changed if replayed.flips is None else replayed.flips
+    if not other:
         return verdict
+    what = "answer" if replayed.flips is None else "class"
     reason = (
-        f"That is so on CPUs that multiply exactly; on {', '.join(at_risk)} {flips:,} of "
-        f"{images:,} images get another class, which no figure here includes."
+        f"That is so on CPUs that multiply exactly; on {', '.join(at_risk)} {other:,} of "
+        f"{replayed.images:,} images get another {what}, which no figure here includes."
     )
     outcome = "inconclusive" if verdict.outcome == "pass" else verdict.outcome
     return Verdict(outcome, (*verdict.reasons, reason))

@@ -68,8 +68,7 @@ def make_int8(subject: Subject, plan: Plan) -> ir.Model:
         ModelError: ONNX Runtime's quantizer refuses the model.
         InputError: The temporary folder is full.
     """
-    symmetric = plan.scheme.activations == "int8"
-    ranges = take_ranges(subject.observed, plan.calibration, symmetric=symmetric)
+    ranges = take_ranges(subject.observed, plan.calibration, symmetric=plan.scheme.symmetric)
     ranges[str(subject.core.graph.inputs[0].name)] = pixel_range(subject.contract)
     model = write_qdq(subject.core, ranges, plan)
     scales = even_scales(model)

@@ -192,9 +192,8 @@ def _saturation(job: Job, content: bytes, largest: int, found: Found) -> Saturat
     return audit(content, contract, found.selection[: images_for(contract)])
 
 
-def _everywhere(job: Job, verdict: Verdict, found: SaturationReport | None) -> Verdict:
-    flips, images = (found.flips or 0, found.images) if found else (0, 0)
-    return on_other_cpus(verdict, flips, images, job.wishes.choice.at_risk)
+def _everywhere(job: Job, verdict: Verdict, replayed: SaturationReport | None) -> Verdict:
+    return on_other_cpus(verdict, replayed, job.wishes.choice.at_risk) if replayed else verdict
 
 
 def _work(source: Variant, running: AsItRuns, model: ir.Model, plan: Plan) -> Work:

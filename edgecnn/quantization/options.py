@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from edgecnn.errors import InputError
 from edgecnn.quantization.candidates import usual_calibrations
-from edgecnn.quantization.choosing import Choice, choose_scheme, default_scheme
+from edgecnn.quantization.choosing import Choice, choose_scheme
 from edgecnn.quantization.cpus import Fleet, parse_cpus
 from edgecnn.quantization.gate import points
 from edgecnn.quantization.schemes import Scheme, find_scheme
@@ -41,7 +41,6 @@ class Wishes:
         fleet: These CPUs.
         fastest: Measure which scheme is the fastest; `choice` is the usual one until then.
         named: Whether scheme or CPUs were named by the user.
-        default: The scheme that these CPUs get if none is named.
         calibrations: Ways to take ranges that are compared, the simplest first.
         calibration_samples: Images that set the ranges; None for the usual number.
         selection_samples: Images that candidates are compared on; None likewise.
@@ -55,7 +54,6 @@ class Wishes:
     fleet: Fleet
     fastest: bool
     named: bool
-    default: Scheme
     calibrations: tuple[str, ...]
     calibration_samples: int | None
     selection_samples: int | None
@@ -107,7 +105,6 @@ def check_wishes(
         fleet,
         scheme == FASTEST,
         bool(cpu or scheme),
-        default_scheme(fleet),
         _calibrations(calibration, choice.scheme),
         calibration_samples,
         selection_samples,

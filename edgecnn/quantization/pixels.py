@@ -75,7 +75,7 @@ def feed(
         pixels: The variant takes raw pixels.
         scheme: The number formats that it is quantized to.
     """
-    folded = fold_pixels(core, contract) if pixels and scheme.activations == "uint8" else None
+    folded = fold_pixels(core, contract) if pixels and not scheme.symmetric else None
     return (folded.core, folded.contract) if folded else (core, contract)
 
 

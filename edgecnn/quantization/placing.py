@@ -58,6 +58,6 @@ def base_plan(core: ir.Model, scheme: Scheme) -> Plan:
             symmetric has its zero in the middle.
     """
     plan = Plan(scheme=scheme)
-    if scheme.activations == "uint8":
+    if not scheme.symmetric:
         plan = replace(plan, preparations=(*plan.preparations, "gates"))
     return replace(plan, in_float=float_by_rule(prepare(core, plan.preparations)))

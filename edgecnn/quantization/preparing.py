@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from edgecnn.quantization.normalisations import convolve_normalisations
 from edgecnn.quantization.pools import pool_whole_maps
-from edgecnn.quantization.preparations.equalising import equalise
 from edgecnn.quantization.preparations.folding import fold_into_convolutions
 from edgecnn.quantization.preparations.gates import open_gates
 
@@ -18,7 +17,6 @@ PREPARATIONS: dict[str, Callable[[ir.Model], ir.Model]] = {
     "folding": fold_into_convolutions,
     "normalisations": convolve_normalisations,
     "pools": pool_whole_maps,
-    "equalise": equalise,
     "gates": open_gates,
 }
 

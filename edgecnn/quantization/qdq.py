@@ -86,7 +86,7 @@ def _quantize(
         reduce_range=scheme.bounded,
         nodes_to_exclude=list(plan.in_float),
         extra_options={
-            "ActivationSymmetric": scheme.activations == "int8",
+            "ActivationSymmetric": scheme.symmetric,
             "TensorQuantOverrides": overrides,
         },
     )

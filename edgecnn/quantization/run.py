@@ -18,6 +18,8 @@ from edgecnn.quantization.calibration.choosing import Images
 from edgecnn.quantization.calibration.draws import SELECTION_SAMPLES, Draw, draw, refuse_unreal
 from edgecnn.quantization.calibration.spread import Spread, measure_spread
 from edgecnn.quantization.candidates import find_plan
+from edgecnn.quantization.choosing import default_scheme
+from edgecnn.quantization.cpus import CPUS
 from edgecnn.quantization.fastest import Fastest
 from edgecnn.quantization.gate import what_can_be_proved
 from edgecnn.quantization.making import Subject, make_int8
@@ -73,7 +75,7 @@ def quantize(
     Static quantization, per channel. Ranges come from calibration images; how they are taken is
     chosen on selection images, both of the training split; the test split is read once, for the
     final figure. The variant is called `int8`, or `int8-nchw` and so on after the form that it was
-    made from, and `int8-s8s8` and so on after a scheme that was named.
+    made from, and `int8-u8s8` and so on after a scheme that is not safe on every CPU.
 
     Args:
         bundle: A bundle or its folder.
@@ -243,7 +245,9 @@ def _made_by(job: Job) -> str:
     wishes, parts = job.wishes, ["edgecnn quantize"]
     if job.source.name != "fp32":
         parts.append(f"--variant {job.source.name}")
-    if wishes.choice.scheme != wishes.default:
+    if wishes.fleet != CPUS:
+        parts.append(f"--cpu {','.join(wishes.choice.fleet)}")
+    if wishes.choice.scheme != default_scheme(wishes.fleet):
         parts.append(f"--scheme {wishes.choice.scheme.name}")
     if wishes.mixed:
         parts.append("--mixed")

@@ -27,6 +27,11 @@ class Scheme:
     weights: Integer
     bounded: bool = False
 
+    @property
+    def symmetric(self) -> bool:
+        """Activations are quantized around 0, with zero point 0."""
+        return self.activations == "int8"
+
     def __str__(self) -> str:
         signs = {"uint8": "unsigned", "int8": "signed"}
         bits = "7 to 8-bit" if self.bounded else "8-bit"

@@ -69,7 +69,7 @@ def _make(job: Job, choice: Choice, images: NDArray[np.uint8], folder: Path) -> 
     model = quantize_core(core, contract, images, base_plan(core, choice.scheme))
     if job.source.preprocessing:
         model = put_preprocessing_in_front(model, contract)
-    name = variant_name(job.source.name, choice.scheme, job.wishes.default)
+    name = variant_name(job.source.name, choice.scheme)
     path = folder / f"{name}.onnx"
     with disk_errors(path):
         path.write_bytes(to_bytes(model))

@@ -78,8 +78,8 @@ def draft_variant(job: Job, name: str, made_by: str, settings: dict[str, str]) -
 
 
 def int8_name(job: Job) -> str:
-    """Name the variant by its scheme, unless that is what the CPUs would have got anyway."""
-    return variant_name(job.source.name, job.wishes.choice.scheme, job.wishes.default)
+    """Name the variant after its scheme."""
+    return variant_name(job.source.name, job.wishes.choice.scheme)
 
 
 def _with_preprocessing(job: Job, core: ir.Model, found: Found) -> ir.Model:

@@ -21,17 +21,16 @@ TROUBLED = str(Path(__file__).parents[1] / "runtimes" / "troubled")
 
 
 @pytest.mark.parametrize(
-    ("fleet", "allow_risk", "tried", "left_out"),
+    ("fleet", "tried", "left_out"),
     [
-        ("any", False, [SAFE.name, "u8u8"], ["s8s8"]),
-        ("any", True, [SAFE.name, "u8u8", "s8s8"], []),
-        ("vnni,arm64", False, ["u8s8", "u8u8", "s8s8"], []),
+        ("any", [SAFE.name, "u8u8"], ["s8s8"]),
+        ("vnni,arm64", ["u8s8", "u8u8", "s8s8"], []),
     ],
 )
-def test_only_what_is_safe_on_the_fleet_is_tried_unless_risk_is_allowed(
-    fleet: str, allow_risk: bool, tried: list[str], left_out: list[str]
+def test_only_what_is_safe_on_the_fleet_is_tried(
+    fleet: str, tried: list[str], left_out: list[str]
 ) -> None:
-    trials = schemes_to_try(parse_cpus(fleet), allow_risk=allow_risk)
+    trials = schemes_to_try(parse_cpus(fleet))
     assert [choice.scheme.name for choice in trials.choices] == tried
     assert [choice.scheme.name for choice in trials.left_out] == left_out
     assert all(choice.at_risk for choice in trials.left_out)

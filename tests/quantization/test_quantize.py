@@ -301,3 +301,21 @@ def test_ranges_and_corrections_are_chosen_on_training_images(
     assert plans[3].corrections == ("gptq", "bias")
     assert report.choices.candidates[0].distance.images == 40
     assert report.plan == report.choices.plan
+
+
+def test_int8_for_some_cpus_stands_beside_the_one_for_all(
+    make_fp32: MakeFp32, tiny_data: Dataset
+) -> None:
+    bundle = make_fp32()
+    for cpu in (None, "vnni,arm64"):
+        quantize(
+            open_bundle(bundle.folder),
+            data=tiny_data,
+            cpu=cpu,
+            calibration="minmax",
+            duration=BRIEFLY,
+            threads=1,
+        )
+    after = open_bundle(bundle.folder)
+    assert after.variant("int8").made_by == "edgecnn quantize"
+    assert after.variant("int8-u8s8").made_by == "edgecnn quantize --cpu vnni,arm64"

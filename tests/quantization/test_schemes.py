@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from edgecnn.graph import clean
 from edgecnn.machine import this_machine
 from edgecnn.quantization.additions import _tensors, is_even
-from edgecnn.quantization.choosing import choose_scheme, default_scheme, variant_name
+from edgecnn.quantization.choosing import choose_scheme, variant_name
 from edgecnn.quantization.cpus import CPUS, parse_cpus
 from edgecnn.quantization.making import quantize_core
 from edgecnn.quantization.plan import Plan
@@ -59,21 +59,18 @@ def test_a_named_scheme_is_taken_and_what_it_risks_and_costs_is_said(
 
 
 @pytest.mark.parametrize(
-    ("source", "scheme", "fleet", "expected"),
+    ("source", "scheme", "expected"),
     [
-        ("fp32", SAFE.name, "any", "int8"),
-        ("fp32", "u8s8", "vnni", "int8"),
-        ("fp32", "u8s8", "any", "int8-u8s8"),
-        ("fp32", SAFE.name, "vnni", f"int8-{SAFE.name}"),
-        ("fp32-nchw", "s8s8", "any", "int8-s8s8-nchw"),
-        ("mine", SAFE.name, "any", "mine-int8"),
+        ("fp32", SAFE.name, "int8"),
+        ("fp32", "u8s8", "int8-u8s8"),
+        ("fp32-nchw", "s8s8", "int8-s8s8-nchw"),
+        ("mine", SAFE.name, "mine-int8"),
     ],
 )
-def test_a_variant_bears_the_scheme_that_is_not_the_usual_one(
-    source: str, scheme: str, fleet: str, expected: str
+def test_only_what_is_safe_everywhere_is_called_int8_alone(
+    source: str, scheme: str, expected: str
 ) -> None:
-    default = default_scheme(parse_cpus(fleet))
-    assert variant_name(source, find_scheme(scheme), default) == expected
+    assert variant_name(source, find_scheme(scheme)) == expected
 
 
 def test_the_default_is_safe_on_all() -> None:
