@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +21,7 @@ from edgecnn.quantization.additions import Scale, _grow, even_scales, is_even
 from edgecnn.quantization.making import quantize_core
 from edgecnn.quantization.safety import as_it_runs
 from tests.conftest import CONTRACT, TinyNet
+from tests.emulator import needs_emulator, run_as
 
 Numbers = NDArray[np.int64]
 
@@ -177,7 +174,6 @@ def test_even_scales_cost_next_to_no_accuracy(residual: ir.Model, tiny_net: Tiny
     assert 10 * np.log10(np.square(outputs[0]).sum() / noise) > 30
 
 
-EMULATOR = "qemu-x86_64-static"
 # With these scales, sums lie so near a half that fused and unfused arithmetic part.
 RAW = {
     "a": Scale(0.09946241229772568, 1),
@@ -193,14 +189,6 @@ net (uint8[256,256] x, uint8[256,256] y) => (uint8[256,256] z)
     sum = Add(xf, yf)  z = QuantizeLinear(sum, sc, zc)
 }}
 """
-CHILD = """
-import sys
-import numpy as np, onnxruntime
-y, x = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
-for file in sys.argv[1:]:
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    np.save(file + ".npy", session.run(None, {"x": x, "y": y})[0])
-"""
 
 
 def test_the_raw_scales_of_the_test_below_do_part_the_ways() -> None:
@@ -211,31 +199,24 @@ def test_the_raw_scales_of_the_test_below_do_part_the_ways() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    shutil.which(EMULATOR) is None, reason="needs `apt-get install qemu-user-static`"
-)
+@needs_emulator
 @pytest.mark.parametrize(
-    ("cpu", "way"), [("Haswell", fused), ("SandyBridge", unfused), ("Nehalem", unfused)]
+    ("cpu", "way"), [("haswell", fused), ("sandybridge", unfused), ("nehalem", unfused)]
 )
 def test_emulated_cpus_add_in_these_ways(
     tmp_path: Path, cpu: str, way: Callable[[Scale, Scale, Scale], Numbers]
 ) -> None:
     grown = {**RAW, **(_grow({"a": RAW["a"], "b": RAW["b"]}, RAW["c"]) or {})}
-    files = [tmp_path / "raw.onnx", tmp_path / "grown.onnx"]
-    for file, scales in zip(files, (RAW, grown), strict=True):
-        proto = onnx.parser.parse_model(ADDITION.format(**scales))
-        file.write_bytes(proto.SerializeToString())
-    unset = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-    environment = {k: v for k, v in os.environ.items() if k not in unset}
-    environment |= {"PYTHONPATH": os.pathsep.join(sys.path), "ORT_DISABLE_TELEMETRY": "1"}
-    python = os.path.realpath(sys.executable)
-    subprocess.run(
-        [EMULATOR, "-cpu", cpu, python, "-c", CHILD, *map(str, files)],
-        capture_output=True,
-        check=True,
-        env=environment,
+    y, x = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
+    raw, even = (
+        run_as(
+            cpu,
+            onnx.parser.parse_model(ADDITION.format(**scales)).SerializeToString(),
+            {"x": x, "y": y},
+            tmp_path,
+        )[0]
+        for scales in (RAW, grown)
     )
-    raw, even = (np.load(f"{file}.npy") for file in files)
     np.testing.assert_array_equal(raw, way(*RAW.values()))
     for each in (fused, unfused, integers):
         np.testing.assert_array_equal(even, each(*grown.values()))

@@ -52,7 +52,7 @@ def test_what_no_fully_connected_layer_gives_stays_as_it_is() -> None:
 
 @pytest.mark.slow
 @needs_emulator
-@pytest.mark.parametrize("cpu", ["Haswell", "SandyBridge", "Nehalem"])
+@pytest.mark.parametrize("cpu", ["haswell", "sandybridge", "nehalem"])
 def test_emulated_cpus_give_the_same_bits(
     cpu: str, int8: ir.Model, tiny_net: TinyNet, tmp_path: Path
 ) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-EMULATOR = "qemu-x86_64-static"
-CHILD = """
-import sys
-import numpy as np, onnxruntime
-session = onnxruntime.InferenceSession(sys.argv[1], providers=["CPUExecutionProvider"])
-np.save(sys.argv[2], session.run(None, {"x": np.arange(256, dtype=np.uint8)[None]}))
-"""
+from tests.emulator import needs_emulator, run_as
 
 
 def cases() -> list[dict[str, Any]]:
@@ -84,17 +74,9 @@ def test_a_concatenation_rounds_once_and_to_even() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    shutil.which(EMULATOR) is None, reason="needs `apt-get install qemu-user-static`"
-)
-@pytest.mark.parametrize("cpu", ["Haswell", "SandyBridge", "Nehalem"])
+@needs_emulator
+@pytest.mark.parametrize("cpu", ["haswell", "sandybridge", "nehalem"])
 def test_emulated_cpus_do_the_same(tmp_path: Path, cpu: str) -> None:
-    file, answers = tmp_path / "concat.onnx", tmp_path / "found.npy"
-    file.write_bytes(model().SerializeToString())
-    unset = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-    environment = {k: v for k, v in os.environ.items() if k not in unset}
-    environment |= {"PYTHONPATH": os.pathsep.join(sys.path), "ORT_DISABLE_TELEMETRY": "1"}
-    python = os.path.realpath(sys.executable)
-    command = [EMULATOR, "-cpu", cpu, python, "-c", CHILD, str(file), str(answers)]
-    subprocess.run(command, capture_output=True, check=True, env=environment)
-    np.testing.assert_array_equal(np.load(answers), rounded())
+    numbers = np.arange(256, dtype=np.uint8)[None]
+    found = run_as(cpu, model().SerializeToString(), {"x": numbers}, tmp_path)
+    np.testing.assert_array_equal(np.array(found), rounded())

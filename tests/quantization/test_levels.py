@@ -217,7 +217,7 @@ ALONE: list[Layer] = [(shape, [127]) for shape in DEPTHWISE]
 def test_on_avx2_only_neighbours_meet_and_depthwise_is_exact(tmp_path: Path) -> None:
     layers = [*APART, *ALONE, *TOGETHER]
     inputs = {f"x{number}": input_of(shape) for number, (shape, _) in enumerate(layers)}
-    found = answers(run_as("Haswell", make_net(layers), inputs, tmp_path))
+    found = answers(run_as("haswell", make_net(layers), inputs, tmp_path))
     exact = len(APART) + len(ALONE)
     assert found[:exact] == [{200}] * exact
     assert all(200 not in each for each in found[exact:])
