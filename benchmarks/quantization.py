@@ -54,44 +54,10 @@ from edgecnn.stats import Interval, wilson
 RESULTS = Path(__file__).parent / "results"
 NNCF, OPENVINO = "NNCF", "NNCF on OpenVINO"
 
-QUANTIZE_WITH_NNCF = """
-import sys, numpy as np, onnx, nncf
-core, images, name, target = sys.argv[1:]
-data = nncf.Dataset(np.load(images), lambda image: {name: image[None]})
-model = nncf.quantize(onnx.load(core), data, subset_size=len(np.load(images)))
-onnx.save(model, target)
-"""
-RUN_ON_OPENVINO = """
-import json, sys, time, numpy as np, onnxruntime, openvino
-fp32, int8, images, labels, seconds, threads = sys.argv[1:]
-pixels = np.load(images)
-core = openvino.Core()
-settings = {"INFERENCE_NUM_THREADS": int(threads), "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32"}
-def compiled(path):
-    model = core.read_model(path)
-    model.reshape([1, *pixels.shape[1:]])
-    request = core.compile_model(model, "CPU", settings).create_infer_request()
-    return lambda one: request.infer({0: one})[0]
-options = onnxruntime.SessionOptions()
-options.intra_op_num_threads = int(threads)
-session = onnxruntime.InferenceSession(fp32, options, providers=["CPUExecutionProvider"])
-name = session.get_inputs()[0].name
-lanes = {"ort": lambda one: session.run(None, {name: one})[0]}
-lanes |= {"fp32": compiled(fp32), "int8": compiled(int8)}
-np.save(labels, np.concatenate([lanes["int8"](pixels[i:i+1]).copy() for i in range(len(pixels))]))
-one = pixels[:1]
-def block(run, count):
-    start = time.perf_counter()
-    for _ in range(count): run(one)
-    return (time.perf_counter() - start) / count
-counts = {lane: max(1, int(0.02 / block(run, 20))) for lane, run in lanes.items()}
-blocks, end = [], time.monotonic() + float(seconds)
-while time.monotonic() < end:
-    order = list(lanes) if len(blocks) % 2 == 0 else list(lanes)[::-1]
-    blocks.append({lane: block(lanes[lane], counts[lane]) for lane in order})
-print(json.dumps({"blocks": blocks, "openvino": openvino.__version__}))
-"""
+# Run by the interpreter that has the others' packages.
+QUANTIZE_WITH_NNCF, RUN_ON_OPENVINO = (
+    Path(__file__).parent / name for name in ("with_nncf.py", "with_openvino.py")
+)
 
 
 @dataclass(frozen=True)
@@ -269,7 +235,7 @@ def quantize_with_nncf(
         before, given, after = (Path(folder) / file for file in ("core.onnx", "in.npy", "out.onnx"))
         before.write_bytes(to_bytes(core))
         np.save(given, images)
-        command = [options.nncf_python, "-c", QUANTIZE_WITH_NNCF, before, given, name, after]
+        command = [options.nncf_python, QUANTIZE_WITH_NNCF, before, given, name, after]
         subprocess.run(command, check=True, capture_output=True)
         return after.read_bytes()
 
@@ -345,7 +311,7 @@ def on_openvino(
     images, found = net.folder / "test.npy", net.folder / "openvino.npy"
     np.save(images, net.test)
     arguments = [files["fp32"], files[NNCF], images, found, options.seconds, options.threads]
-    command = [str(options.nncf_python), "-c", RUN_ON_OPENVINO, *map(str, arguments)]
+    command = [options.nncf_python, RUN_ON_OPENVINO, *map(str, arguments)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     said = json.loads(done.stdout.splitlines()[-1])
     ratios = np.array([block["int8"] / block["ort"] for block in said["blocks"]])
