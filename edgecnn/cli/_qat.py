@@ -74,7 +74,10 @@ def fine_tune(
     if as_json:
         print_report(report)
     else:
+        from edgecnn.cli._show import next_step
+
         print_int8(measured)
+        next_step("bench", bundle)
 
 
 def _refuse_settled() -> None:

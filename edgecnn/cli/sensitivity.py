@@ -71,7 +71,10 @@ def command(bundle: Path | None, *, top: int, as_json: bool, **options: Any) -> 
     if as_json:
         print_report(report)
     else:
+        from edgecnn.cli._show import next_step
+
         _print(found, top)
+        next_step("quantize --mixed", bundle)
 
 
 def _print(report: SensitivityReport, top: int) -> None:

@@ -61,13 +61,13 @@ def error(point: MixedPoint) -> float:
 def draw(found: Mixed, kept: Kept[Any]) -> Figure:
     """Draw the front of a search, which a report holds."""
     best, unknown = front(found.points), [p.name for p in found.points if ratio(p) is None]
+    line = " The dashed line joins the mixes that no other beats in both." if len(best) > 1 else ""
     left_out = f" Without a time, and only in the table: {', '.join(unknown)}." if unknown else ""
     return Figure(
         name="pareto",
         caption=f"{_measure(found)} against the time of a call as a multiple of fp32's, with its "
-        "95 % interval; down and to the left is better. The dashed line joins the mixes that no "
-        f"other beats in both. Good enough: {found.criterion}, on {found.images:,} training "
-        f"images that calibrated nothing.{left_out}",
+        f"95 % interval; down and to the left is better.{line} Good enough: {found.criterion}, on "
+        f"{found.images:,} training images that calibrated nothing.{left_out}",
         alternative=f"Of {len(found.points)} mixes, {len(best)} no other beats in both: "
         + "; ".join(f"{one.name}, {error(one):.4f} in {ratio(one):.2f}" for one in best)
         + ".",

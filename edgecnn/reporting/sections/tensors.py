@@ -75,7 +75,12 @@ def _chart(losses: Sequence[TensorLoss], width: int) -> Any:
     kinds = [kind for kind in _KINDS if any(_kind(each) == kind for _, each in finite)]
     places = [_KINDS.index(kind) for kind in kinds]
     base = chart([_row(place, each) for place, each in finite], height=_HEIGHT).encode(
-        x=alt.X("place:Q", title="tensor, in order", axis=alt.Axis(format="d", tickMinStep=1)),
+        x=alt.X(
+            "place:Q",
+            title="tensor, in order",
+            axis=alt.Axis(format="d", tickMinStep=1),
+            scale=alt.Scale(domain=[0.5, len(losses) + 0.5], nice=False),
+        ),
         y=alt.Y("sqnr:Q", title="SQNR in dB", scale=alt.Scale(zero=False, padding=12)),
     )
     colour = alt.Scale(domain=kinds, range=[SERIES[place] for place in places])
