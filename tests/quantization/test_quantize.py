@@ -119,6 +119,10 @@ def test_what_runs_in_float_is_named_and_promises_nothing(
         ({"calibration_samples": 81}, "--calibration-samples 40"),
         ({"max_drop": -0.1}, "--max-drop"),
         ({"max_drop": 1.1}, "--max-drop"),
+        # An empty variable of a shell is no wish for the default.
+        ({"cpu": ""}, "auto"),
+        ({"scheme": ""}, "fastest"),
+        ({"calibration": ""}, "minmax"),
     ],
 )
 def test_impossible_numbers_are_refused_with_the_flag(

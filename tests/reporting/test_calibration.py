@@ -80,3 +80,13 @@ def test_either_stands_alone(
 
 def test_where_nothing_was_compared_there_is_no_section(make_bundle: MakeBundle) -> None:
     assert shown(make_bundle(), None, None) == ""
+
+
+def test_what_came_later_without_any_does_not_hide_them(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle()
+    assert "mse (chosen)" in shown(bundle, CHOICES, None)
+    put(bundle, "quantize", "2126-01-01T00:00:00.000Z")
+    later = collect(bundle).newest(QuantizeReport)
+    assert later is not None
+    assert later.body.choices is None
+    assert calibration.build(collect(bundle)) is not None
