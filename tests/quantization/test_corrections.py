@@ -256,3 +256,19 @@ def test_rounding_finds_the_best_of_a_small_case() -> None:
     assert rounded([7.6, 6.2], apart, room=12) == [8, 4]
     assert rounded([-7.6, -6.2], apart, room=12) == [-8, -4]
     assert rounded([7.6, -6.2], apart, room=12) == [8, -6]
+
+
+def test_each_weight_is_rounded_from_where_those_before_it_put_the_optimum() -> None:
+    """Over more weights than are corrected at once, against the least squares that GPTQ solves."""
+    random, size = np.random.default_rng(0), 200
+    inputs = random.normal(size=(4 * size, size)) @ random.normal(size=(size, size))
+    covariance, exact = np.cov(inputs, rowvar=False), random.normal(0, 3, size)
+    nobody = np.full((size, 2), size)
+    limits = Limits(np.array([[-99]]), np.array([[99]]), np.array([[np.inf]]), nobody)
+    found = round_rows(exact[None, None], covariance[None], limits)[0, 0]
+    order = np.argsort(-np.diag(covariance), kind="stable")
+    for i in range(size):
+        done, rest = order[:i], order[i:]
+        pull = covariance[np.ix_(rest, done)] @ (found[done] - exact[done])
+        optimum = exact[rest] - np.linalg.solve(covariance[np.ix_(rest, rest)], pull)
+        assert found[order[i]] == np.rint(optimum[0])
