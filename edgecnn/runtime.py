@@ -8,9 +8,17 @@ A runtime is a folder on the shelf `runtimes/` (or anybody's) with a `runtime.py
     availability(provider) -> Availability      ok, or why not and the command that installs it
     open_session(variant, *, provider, threads, options) -> Session
 
-A runtime that can time its operators has `PROFILE_OPTIONS: Mapping[str, str]`, too: opened with
-these, a session has `profile() -> Iterable[OperatorRun]`, which gives the operators of all runs so
-far and their times, once.
+It may have more, each of which is found by its name:
+
+    OPTIONS: Mapping[str, tuple[str, ...]]      its own options: what each may be, default first
+    TUNED: tuple[str, ...]                      those of its options that `edgecnn tune` should try
+    PROFILE_OPTIONS: Mapping[str, str]          opened with these, a session has `profile()`
+    convert(source, folder) -> Converted        writes a variant's files in its own format
+    Session.precision: str                      what float32 operators compute in, if not fp32
+    Session.profile() -> Iterable[OperatorRun]  all runs so far, operator by operator; once
+    Session.placement() -> Placement            which provider computed each operator
+
+Where `OPTIONS` has `precision`, its first choice is full float32: less is never computed unasked.
 
 It never installs anything and never runs elsewhere than it was asked to. What all runtimes need in
 the same way (checking inputs, naming providers, choosing threads) is done here, once.
@@ -86,7 +94,8 @@ class Session(Protocol):
     """A variant opened on a runtime and provider, ready to run.
 
     `inputs` and `outputs` have dtypes and shapes as the graph declares them. `provider` is what
-    the runtime itself reports.
+    the runtime itself reports. An engine that computes float32 operators in another number format
+    has a `precision`, too.
     """
 
     provider: str
@@ -136,6 +145,14 @@ class CheckedSession(Closing):
     """A session whose inputs are checked before the engine sees them.
 
     Engines take NaN, big-endian arrays and empty batches without a word and answer nonsense.
+
+    Attributes:
+        runtime: The runtime's name.
+        provider: Where it computes, as the runtime reports it.
+        precision: What its float32 operators compute in, such as `fp32`, `bf16` or `tf32`.
+        threads: Threads within an operator.
+        inputs: What goes in.
+        outputs: What comes out.
     """
 
     def __init__(self, session: Session, runtime: str, threads: int) -> None:
@@ -143,6 +160,7 @@ class CheckedSession(Closing):
         self.runtime = runtime
         self.threads = threads
         self.provider = session.provider
+        self.precision: str = getattr(session, "precision", "fp32")
         self.inputs = session.inputs
         self.outputs = session.outputs
         self._closed = False
@@ -306,6 +324,33 @@ def open_on(
             "Run `edgecnn doctor` to see what is missing.",
         )
     return CheckedSession(session, adapter.NAME, count)
+
+
+def choose_options(
+    runtime: str, choices: Mapping[str, tuple[str, ...]], given: Options
+) -> dict[str, str]:
+    """Complete a runtime's options: what was not given gets its first choice.
+
+    Args:
+        runtime: The runtime's name.
+        choices: What each option may be, the default first: the runtime's `OPTIONS`.
+        given: What was asked for.
+
+    Raises:
+        InputError: There is no such option, or it cannot be that.
+    """
+    for key, value in given.items():
+        if key not in choices:
+            raise InputError(
+                f"The runtime '{runtime}' has no option '{key}'.",
+                f"It has {', '.join(choices) or 'none'}.",
+            )
+        if value not in choices[key]:
+            raise InputError(
+                f"The option '{key}' of '{runtime}' cannot be '{value}'.",
+                f"Use {' or '.join(choices[key])}.",
+            )
+    return {key: given.get(key, values[0]) for key, values in choices.items()}
 
 
 @contextmanager

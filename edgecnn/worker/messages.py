@@ -22,6 +22,7 @@ class Opened:
         versions: Versions of the packages that the runtime uses.
         import_seconds: Loading the adapter and its engine.
         load_seconds: Making the session from the file.
+        precision: What its float32 operators compute in.
     """
 
     runtime: str
@@ -32,6 +33,7 @@ class Opened:
     versions: dict[str, str]
     import_seconds: float
     load_seconds: float
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ class _Held:
             versions=target.versions,
             import_seconds=imported - began,
             load_seconds=loaded - imported,
+            precision=session.precision,
         )
 
     def feed(self, *, batches: list[Arrays]) -> None:

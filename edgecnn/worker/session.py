@@ -24,6 +24,7 @@ class _InAWorker:
     def __init__(self, worker: Worker, opened: Opened) -> None:
         self._worker = worker
         self.provider = opened.provider
+        self.precision = opened.precision
         self.inputs = opened.inputs
         self.outputs = opened.outputs
 

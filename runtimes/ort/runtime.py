@@ -17,7 +17,14 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.errors import InputError, ModelError, RuntimeCrashed, UnavailableError
-from edgecnn.runtime import OperatorRun, Options, Variant, gpu, normalise_provider
+from edgecnn.runtime import (
+    OperatorRun,
+    Options,
+    Variant,
+    choose_options,
+    gpu,
+    normalise_provider,
+)
 
 from .dtypes import spec
 from .needs import GPU_PROVIDERS
@@ -31,7 +38,16 @@ if TYPE_CHECKING:
 
     Arrays = Mapping[str, NDArray[np.generic]]
 
-__all__ = ["FORMATS", "NAME", "PROFILE_OPTIONS", "PROVIDERS", "availability", "open_session"]
+__all__ = [
+    "FORMATS",
+    "NAME",
+    "OPTIONS",
+    "PROFILE_OPTIONS",
+    "PROVIDERS",
+    "TUNED",
+    "availability",
+    "open_session",
+]
 
 NAME = "ort"
 FORMATS = frozenset({"onnx"})
@@ -44,12 +60,13 @@ _LEVELS = {
     "basic": "ORT_ENABLE_BASIC",
     "disable": "ORT_DISABLE_ALL",
 }
-_CHOICES = {
+OPTIONS = {
     "optimization": tuple(_LEVELS),
     "spinning": ("on", "off"),
     "tf32": ("off", "on"),
     "profiling": ("off", "on"),
 }
+TUNED = ("optimization", "spinning")
 
 
 class OrtSession:
@@ -112,7 +129,7 @@ def open_session(variant: Variant, *, provider: str, threads: int, options: Opti
         UnavailableError: The provider did not start, or cannot run a part of the model.
         ModelError: ONNX Runtime refuses the file.
     """
-    chosen = _chosen(options)
+    chosen = choose_options(NAME, OPTIONS, options)
     module = engine()
     assert module is not None, "open_session() is called where availability() is ok"
     name = providers(module)[provider]
@@ -164,20 +181,6 @@ def _load(names: list[str]) -> None:
 
 def _provider_options(provider: str, chosen: dict[str, str]) -> dict[str, str]:
     return {"use_tf32": str(int(chosen["tf32"] == "on"))} if provider == "cuda" else {}
-
-
-def _chosen(options: Options) -> dict[str, str]:
-    for key, value in options.items():
-        if key not in _CHOICES:
-            raise InputError(
-                f"The runtime 'ort' has no option '{key}'.", f"It has {', '.join(_CHOICES)}."
-            )
-        if value not in _CHOICES[key]:
-            raise InputError(
-                f"The option '{key}' of 'ort' cannot be '{value}'.",
-                f"Use {' or '.join(_CHOICES[key])}.",
-            )
-    return {key: options.get(key, choices[0]) for key, choices in _CHOICES.items()}
 
 
 def _settings(module: ModuleType, chosen: dict[str, str], provider: str, threads: int) -> Any:

@@ -3,7 +3,7 @@
 It computes with NumPy, which chooses its own threads: `threads` changes nothing here.
 
 Options:
-    precision: `declared` (default), the types of the graph; or `float64`, every float in double,
+    precision: `fp32` (default), the types of the graph; or `float64`, every float in double,
         so that only the graph and not its rounding is seen. Float outputs are then float64.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from edgecnn.errors import InputError, ModelError, RuntimeCrashed
-from edgecnn.runtime import Availability, Options, TensorSpec, Variant
+from edgecnn.errors import ModelError, RuntimeCrashed
+from edgecnn.runtime import Availability, Options, TensorSpec, Variant, choose_options
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NAME = "reference"
 FORMATS = frozenset({"onnx"})
 PROVIDERS = ("cpu",)
-_PRECISIONS = ("declared", "float64")
+OPTIONS = {"precision": ("fp32", "float64")}
 
 
 class ReferenceSession:
@@ -38,6 +38,7 @@ class ReferenceSession:
     def __init__(self, model: ModelProto, evaluator: ReferenceEvaluator, *, double: bool) -> None:
         self._evaluator: ReferenceEvaluator | None = evaluator
         self._double = double
+        self.precision = "float64" if double else "fp32"
         constants = {tensor.name for tensor in model.graph.initializer}
         self.inputs = tuple(_spec(v) for v in model.graph.input if v.name not in constants)
         specs = tuple(map(_spec, model.graph.output))
@@ -112,7 +113,7 @@ def open_session(
     from .double import in_double
     from .operators import OPERATORS
 
-    precision = _precision(options)
+    precision = choose_options(NAME, OPTIONS, options)["precision"]
     model = _load(variant)
     try:
         graph = in_double(model) if precision == "float64" else model
@@ -131,21 +132,6 @@ def _load(variant: Variant) -> ModelProto:
     except Exception as error:
         raise _refusal(variant, error) from error
     return model
-
-
-def _precision(options: Options) -> str:
-    unknown = options.keys() - {"precision"}
-    if unknown:
-        raise InputError(
-            f"The runtime 'reference' has no option '{min(unknown)}'.", "It has precision."
-        )
-    precision = options.get("precision", _PRECISIONS[0])
-    if precision not in _PRECISIONS:
-        raise InputError(
-            f"The option 'precision' of 'reference' cannot be '{precision}'.",
-            f"Use {' or '.join(_PRECISIONS)}.",
-        )
-    return precision
 
 
 def _refusal(variant: Variant, error: Exception) -> ModelError:
