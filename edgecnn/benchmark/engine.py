@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
-from edgecnn.benchmark.estimate import contrast, ratio_interval
+from edgecnn.benchmark.estimate import FEWEST_BLOCKS, contrast, ratio_interval
 from edgecnn.benchmark.plan import Plan
 from edgecnn.benchmark.samples import (
     Block,
@@ -214,9 +214,13 @@ class Run:
     def _done(self, rounds: int, spent: float) -> float:
         if self._plan.blocks is not None:
             return rounds / self._plan.blocks
-        # One more round is begun if most of it fits, and there are two unless one fills the slot.
+        # One more round is begun if most of it fits; and there are as many as a verdict needs, but
+        # for nets so slow that one round fills the slot.
         share = (spent + spent / rounds / 2) / self._plan.slot_seconds
-        return share if rounds > 1 or spent > self._plan.slot_seconds else min(share, 0.5)
+        needed = max(2, math.ceil(FEWEST_BLOCKS / self._plan.replicates))
+        if rounds < needed and spent / rounds <= self._plan.slot_seconds:
+            return min(share, rounds / needed)
+        return share
 
     def _block(self, replicate: int, number: int, lanes: list[_Lane]) -> Block:
         # Each lane is first once, and so meets every place and every predecessor.

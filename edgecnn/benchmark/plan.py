@@ -42,8 +42,9 @@ class Plan:
     blocks, there and back, so that each is compared with every other and with itself.
 
     Attributes:
-        duration_seconds: How long blocks are measured in all; openings and warm-ups come on top.
-            None where the number of blocks or the budget is given.
+        duration_seconds: How long blocks are measured in all; openings and warm-ups come on top,
+            and for slow nets up to twice as much again, until there are enough for a verdict. None
+            where the number of blocks or the budget is given.
         replicates: How often everything is opened anew; at most, where there is a budget.
         leg: One turn.
         blocks: Blocks in each replicate; None for as many as the time allows.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgecnn.benchmark import BenchReport, Interrupted, bench, compare_latency
+from edgecnn.benchmark.estimate import FEWEST_BLOCKS
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, InputError, RuntimeCrashed
 from edgecnn.reports import Report, read_body
@@ -148,6 +149,16 @@ def test_two_variants_alone(make_bundle: MakeBundle) -> None:
     assert "; not valid: fewer than 5 blocks of each comparison" in short.verdict
     with pytest.raises(InputError, match="Both variants are called 'fp32'"):
         compare_latency(first, first, images, contract)
+
+
+def test_slow_variants_get_the_blocks_that_a_verdict_needs(make_bundle: MakeBundle) -> None:
+    bundle = troubled(make_bundle, fp32={"delay": "0.012"}, int8={"delay": "0.006"})
+    images = np.zeros((4, 8, 8, 3), np.uint8)
+    first, second = bundle.locate("fp32"), bundle.locate("int8")
+    contract = bundle.manifest.contract
+    found = compare_latency(first, second, images, contract, runtime=TROUBLED, seconds=1.2)
+    assert found.blocks >= FEWEST_BLOCKS
+    assert found.outcome != "inconclusive"
 
 
 def test_a_crash_of_one_of_two_is_an_error(make_bundle: MakeBundle) -> None:
