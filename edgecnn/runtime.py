@@ -13,12 +13,23 @@ It may have more, each of which is found by its name:
     OPTIONS: Mapping[str, tuple[str, ...]]      its own options: what each may be, default first
     TUNED: tuple[str, ...]                      those of its options that `edgecnn tune` should try
     PROFILE_OPTIONS: Mapping[str, str]          opened with these, a session has `profile()`
-    convert(source, folder) -> Converted        writes a variant's files in its own format
+    convert(source, folder, *, name, options) -> Converted
+                                                writes a variant's files in its own format
+    LIMITS: Mapping[str, str]                   what it cannot take of what ONNX can say, each as a
+                                                sentence; the suite holds it to the rest
     Session.precision: str                      what float32 operators compute in, if not fp32
     Session.profile() -> Iterable[OperatorRun]  all runs so far, operator by operator; once
     Session.placement() -> Placement            which provider computed each operator
 
 Where `OPTIONS` has `precision`, its first choice is full float32: less is never computed unasked.
+
+`convert` is given a located ONNX variant and an empty folder, writes there and nowhere else, and
+needs no network. Every file that it names is called `NAME.something`, so that files may refer to
+one another; what else it leaves there is not kept. It is called in a process of its own, and what
+it made is proved before anybody relies on it (`edgecnn.converting`).
+
+The keys of `LIMITS` are `batch` (one size alone), `inputs` (a single image) and `types` (float32
+alone, behind uint8 pixels).
 
 It never installs anything and never runs elsewhere than it was asked to. What all runtimes need in
 the same way (checking inputs, naming providers, choosing threads) is done here, once.
@@ -27,7 +38,7 @@ the same way (checking inputs, naming providers, choosing threads) is done here,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -40,7 +51,7 @@ from edgecnn.errors import (
     RuntimeCrashed,
     UnavailableError,
 )
-from edgecnn.spec import OperatorRun, TensorSpec, Variant, check_inputs
+from edgecnn.spec import Converted, OperatorRun, TensorSpec, Variant, check_inputs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +61,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Availability",
+    "Converted",
     "OperatorRun",
     "Options",
     "Requirement",
@@ -64,6 +76,7 @@ __all__ = [
     "normalise_provider",
     "open_on",
     "open_session",
+    "readers",
 ]
 
 Options = Mapping[str, str]
@@ -220,6 +233,18 @@ def load_runtime(name: str) -> Runtime:
     return cast(Runtime, module)
 
 
+def readers(variant_format: str) -> tuple[str, ...]:
+    """Give the runtimes, on the shelf and by entry point, that read a format; sorted by name.
+
+    One that does not load reads nothing; `edgecnn doctor` says why.
+    """
+    found = []
+    for name in shelves.runtime_names():
+        with suppress(EdgeCNNError):
+            found += [name] if variant_format in load_runtime(name).FORMATS else []
+    return tuple(found)
+
+
 @dataclass(frozen=True)
 class Target:
     """A runtime and a provider that it can run on here.
@@ -305,10 +330,7 @@ def open_on(
     """Open a located variant on a target; arguments and errors are those of `open_session`."""
     adapter, wanted = target.runtime, target.provider
     if variant.format not in adapter.FORMATS:
-        raise InputError(
-            f"The runtime '{adapter.NAME}' does not read the format '{variant.format}'.",
-            f"It reads {', '.join(sorted(adapter.FORMATS))}.",
-        )
+        raise cannot_read(variant, adapter.NAME)
     if threads is not None and threads < 1:
         raise InputError(f"{threads} threads cannot run anything.", "Use --threads 1 or more.")
     count = threads or machine.allowed_cores()
@@ -324,6 +346,16 @@ def open_on(
             "Run `edgecnn doctor` to see what is missing.",
         )
     return CheckedSession(session, adapter.NAME, count)
+
+
+def cannot_read(variant: Variant, runtime: str) -> InputError:
+    """Say that a runtime does not read a variant, and which does."""
+    others = " or ".join(f"`--runtime {name}`" for name in readers(variant.format))
+    return InputError(
+        f"The runtime '{runtime}' does not read '{variant.name}', which is of the format "
+        f"'{variant.format}'.",
+        f"Use {others}." if others else "No runtime here does; `edgecnn doctor` lists them.",
+    )
 
 
 def choose_options(

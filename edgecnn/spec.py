@@ -279,6 +279,26 @@ class Variant:
         return Path(self.files[0])
 
 
+@dataclass(frozen=True)
+class Converted:
+    """What a runtime made of a variant: files in its own format, in the folder that it was given.
+
+    Attributes:
+        files: Their names, the one to open first in front.
+        batch: `dynamic`, or the one batch size that they take.
+        preprocessing: True if uint8 NHWC pixels go in; False if float32 in the contract's layout,
+            already normalised.
+        precision: Number format of the weights; None for the source's.
+        settings: What they were made with, such as versions and options, as text.
+    """
+
+    files: tuple[str, ...]
+    batch: Literal["dynamic"] | int = "dynamic"
+    preprocessing: bool = True
+    precision: Precision | None = None
+    settings: dict[str, str] = field(default_factory=dict)
+
+
 def check_inputs(specs: tuple[TensorSpec, ...], inputs: Mapping[str, Any]) -> None:
     """Refuse inputs that an engine would take and answer with nonsense.
 
