@@ -51,6 +51,7 @@ from edgecnn.errors import (
     RuntimeCrashed,
     UnavailableError,
 )
+from edgecnn.options import FP32, PRECISION, Options, choose_options, precision_asked
 from edgecnn.spec import Converted, OperatorRun, TensorSpec, Variant, check_inputs
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ __all__ = [
     "TensorSpec",
     "Variant",
     "check_available",
+    "choose_options",
     "gpu",
     "load_runtime",
     "normalise_provider",
@@ -78,8 +80,6 @@ __all__ = [
     "open_session",
     "readers",
 ]
-
-Options = Mapping[str, str]
 
 OTHER_ENGINE = "Try another --runtime or --provider; `edgecnn doctor` lists those that are here."
 
@@ -173,7 +173,7 @@ class CheckedSession(Closing):
         self.runtime = runtime
         self.threads = threads
         self.provider = session.provider
-        self.precision: str = getattr(session, "precision", "fp32")
+        self.precision: str = getattr(session, "precision", FP32)
         self.inputs = session.inputs
         self.outputs = session.outputs
         self._closed = False
@@ -313,8 +313,8 @@ def open_session(
         options: The runtime's own options.
 
     Raises:
-        InputError: The runtime is unknown or does not read this format.
-        UnavailableError: The runtime or provider is not to be had here.
+        InputError: The runtime is unknown, or does not read this format or have this option.
+        UnavailableError: The runtime, provider or precision is not to be had here.
         ModelError: The engine refuses the file.
     """
     return open_on(check_available(runtime, provider), variant, threads=threads, options=options)
@@ -334,18 +334,32 @@ def open_on(
     if threads is not None and threads < 1:
         raise InputError(f"{threads} threads cannot run anything.", "Use --threads 1 or more.")
     count = threads or machine.allowed_cores()
+    asked, own = _asked(adapter, options or {})
     with _failures(adapter.NAME):
-        session = adapter.open_session(
-            variant, provider=wanted, threads=count, options=dict(options or {})
-        )
-        runs_on = session.provider
-    if runs_on != wanted:
-        session.close()
+        session = adapter.open_session(variant, provider=wanted, threads=count, options=own)
+        checked = CheckedSession(session, adapter.NAME, count)
+    if checked.provider != wanted:
+        checked.close()
         raise UnavailableError(
-            f"'{wanted}' was asked for, but {adapter.NAME} runs on '{runs_on}'.",
+            f"'{wanted}' was asked for, but {adapter.NAME} runs on '{checked.provider}'.",
             "Run `edgecnn doctor` to see what is missing.",
         )
-    return CheckedSession(session, adapter.NAME, count)
+    if checked.precision != asked:
+        checked.close()
+        raise UnavailableError(
+            f"Float32 operators were to be computed in '{asked}', but {adapter.NAME} computes them "
+            f"in '{checked.precision}' on '{wanted}' here.",
+            f"Use `--precision {checked.precision}`, or another --runtime or --provider.",
+        )
+    return checked
+
+
+def _asked(adapter: Runtime, options: Options) -> tuple[str, dict[str, str]]:
+    """Give the precision that is asked for, and the options that the adapter knows of."""
+    choices = getattr(adapter, "OPTIONS", {})
+    asked = precision_asked(adapter.NAME, choices, options)
+    own = {key: value for key, value in options.items() if key in choices or key != PRECISION}
+    return asked, own
 
 
 def cannot_read(variant: Variant, runtime: str) -> InputError:
@@ -356,33 +370,6 @@ def cannot_read(variant: Variant, runtime: str) -> InputError:
         f"'{variant.format}'.",
         f"Use {others}." if others else "No runtime here does; `edgecnn doctor` lists them.",
     )
-
-
-def choose_options(
-    runtime: str, choices: Mapping[str, tuple[str, ...]], given: Options
-) -> dict[str, str]:
-    """Complete a runtime's options: what was not given gets its first choice.
-
-    Args:
-        runtime: The runtime's name.
-        choices: What each option may be, the default first: the runtime's `OPTIONS`.
-        given: What was asked for.
-
-    Raises:
-        InputError: There is no such option, or it cannot be that.
-    """
-    for key, value in given.items():
-        if key not in choices:
-            raise InputError(
-                f"The runtime '{runtime}' has no option '{key}'.",
-                f"It has {', '.join(choices) or 'none'}.",
-            )
-        if value not in choices[key]:
-            raise InputError(
-                f"The option '{key}' of '{runtime}' cannot be '{value}'.",
-                f"Use {' or '.join(choices[key])}.",
-            )
-    return {key: given.get(key, values[0]) for key, values in choices.items()}
 
 
 @contextmanager
