@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Pipe
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,7 @@ class Worker(Closing):
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
+            start_new_session=True,  # a group of its own, so that what it starts ends with it
         )
         theirs.close()
         self._ask("hello")
@@ -160,6 +162,18 @@ class Worker(Closing):
         finally:
             self._begun = False
 
+    def call(self, function: Callable[[], Found], seconds: float = 0.0, *, what: str) -> Found:
+        """Have a function called there, without a session.
+
+        Args:
+            function: A `functools.partial` of a function at the head of a module.
+            seconds: How long it takes; the worker's limit comes on top.
+            what: What is done, for errors, such as `The conversion to ncnn`.
+        """
+        self._subject = what
+        found: Found = self._ask("call", self._limit + seconds, function=function)
+        return found
+
     def outputs(self, inputs: Arrays) -> dict[str, Any]:
         """Compute the outputs for some inputs, by name."""
         outputs: dict[str, Any] = self._ask("outputs", inputs=dict(inputs))
@@ -227,6 +241,8 @@ class Worker(Closing):
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._log.close()
 
 
