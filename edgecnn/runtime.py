@@ -17,6 +17,7 @@ It may have more, each of which is found by its name:
                                                 writes a variant's files in its own format
     LIMITS: Mapping[str, str]                   what it cannot take of what ONNX can say, each as a
                                                 sentence; the suite holds it to the rest
+    MOST_THREADS: int                           the most threads that it computes on
     Session.precision: str                      what float32 operators compute in, if not fp32
     Session.profile() -> Iterable[OperatorRun]  all runs so far, operator by operator; once
     Session.placement() -> Placement            which provider computed each operator
@@ -164,14 +165,18 @@ class CheckedSession(Closing):
         provider: Where it computes, as the runtime reports it.
         precision: What its float32 operators compute in, such as `fp32`, `bf16` or `tf32`.
         threads: Threads within an operator.
+        options: The runtime's own options that were given.
         inputs: What goes in.
         outputs: What comes out.
     """
 
-    def __init__(self, session: Session, runtime: str, threads: int) -> None:
+    def __init__(
+        self, session: Session, runtime: str, threads: int, options: Options | None = None
+    ) -> None:
         self._session = session
         self.runtime = runtime
         self.threads = threads
+        self.options = dict(options or {})
         self.provider = session.provider
         self.precision: str = getattr(session, "precision", FP32)
         self.inputs = session.inputs
@@ -331,13 +336,11 @@ def open_on(
     adapter, wanted = target.runtime, target.provider
     if variant.format not in adapter.FORMATS:
         raise cannot_read(variant, adapter.NAME)
-    if threads is not None and threads < 1:
-        raise InputError(f"{threads} threads cannot run anything.", "Use --threads 1 or more.")
-    count = threads or machine.allowed_cores()
+    count = _threads(adapter, threads)
     asked, own = _asked(adapter, options or {})
     with _failures(adapter.NAME):
         session = adapter.open_session(variant, provider=wanted, threads=count, options=own)
-        checked = CheckedSession(session, adapter.NAME, count)
+        checked = CheckedSession(session, adapter.NAME, count, options)
     if checked.provider != wanted:
         checked.close()
         raise UnavailableError(
@@ -352,6 +355,28 @@ def open_on(
             f"Use `--precision {checked.precision}`, or another --runtime or --provider.",
         )
     return checked
+
+
+def most_threads(adapter: Runtime) -> int | None:
+    """Give the most threads that a runtime computes on; None for any number."""
+    most: int | None = getattr(adapter, "MOST_THREADS", None)
+    return most
+
+
+def _threads(adapter: Runtime, asked: int | None) -> int:
+    most = most_threads(adapter)
+    if asked is None:
+        cores = machine.allowed_cores()
+        return cores if most is None else min(cores, most)
+    if asked < 1:
+        raise InputError(f"{asked} threads cannot run anything.", "Use --threads 1 or more.")
+    if most is not None and asked > most:
+        threads = "1 thread" if most == 1 else f"{most} threads"
+        raise InputError(
+            f"The runtime '{adapter.NAME}' computes on {threads} at most, not on {asked}.",
+            f"Use --threads {most}, or another --runtime.",
+        )
+    return asked
 
 
 def _asked(adapter: Runtime, options: Options) -> tuple[str, dict[str, str]]:
