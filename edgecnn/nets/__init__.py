@@ -10,14 +10,17 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from edgecnn.nets.factories import Factory, find_factory
 from edgecnn.nets.making import check_net, make_net, parameter_count, plain_state
 from edgecnn.nets.naming import short_name
+from edgecnn.nets.pixels import PixelNet, pixel_net
 from edgecnn.nets.rebuilding import rebuild
 
 __all__ = [
     "Factory",
+    "PixelNet",
     "check_net",
     "find_factory",
     "make_net",
     "parameter_count",
+    "pixel_net",
     "plain_state",
     "rebuild",
     "short_name",
