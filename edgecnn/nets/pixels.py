@@ -25,6 +25,9 @@ class PixelNet(nn.Module):
         pixel_shape: Shape of one image: (height, width, channels).
     """
 
+    factor: torch.Tensor
+    offset: torch.Tensor
+
     def __init__(self, net: nn.Module, contract: InputContract) -> None:
         super().__init__()
         self.net = net
