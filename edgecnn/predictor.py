@@ -232,7 +232,7 @@ def load(
 
     Raises:
         BundleError: The bundle or the variant is missing, stale or damaged.
-        UnavailableError: The runtime or provider is not to be had here.
+        UnavailableError: The runtime, provider or precision is not to be had here.
     """
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     located = opened.locate(variant)

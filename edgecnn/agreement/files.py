@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from edgecnn.agreement.gates import Limits, own_limits, pair_limits
 from edgecnn.agreement.metrics import derived_atol, sqnr_db
 from edgecnn.agreement.pairs import Pair, Trial, matched_outputs, named_arrays
-from edgecnn.agreement.sides import Engine, Side
+from edgecnn.agreement.sides import Engine, Side, make_side
 from edgecnn.errors import InputError, ModelError, RuntimeCrashed
 from edgecnn.plain import (
     RANDOM,
@@ -116,8 +116,7 @@ def _side(file: PlainFile, inputs: Inputs, engine: Engine) -> Side:
     guarded = replace(engine, apart=True, memory_limit=file.memory_for(samples, engine.provider))
     with guarded.open(file.variant) as session:
         outputs = gather([session.run(run) for run in runs], file)
-        name, measured = file.name, file.measured
-        return Side(name, session.runtime, session.provider, outputs, file.variant, measured)
+        return make_side(file.name, session, outputs, file.variant, file.measured)
 
 
 def _rounding(file: PlainFile, inputs: Inputs) -> dict[str, Tolerance]:
@@ -154,10 +153,9 @@ def _tipped(outputs: NDArray[Any], exact: NDArray[np.float64]) -> Tolerance:
 def _between_engines(row: _Row) -> Iterator[Pair]:
     first = row.sides[0]
     for side in row.sides[1:]:
-        label = f"{first.runtime}/{first.provider}"
         for name, value in first.outputs.items():
             limits = own_limits(row.rounding.get(name, Tolerance()), same_engine=False)
-            yield _pair(side, label, name, value, limits)
+            yield _pair(side, first.engine, name, value, limits)
 
 
 def _between_files(row: _Row, other: _Row, doubt: str) -> Iterator[Pair]:

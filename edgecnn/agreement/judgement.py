@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +18,7 @@ from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.disk import write_atomically
 from edgecnn.errors import InputError
 from edgecnn.golden import make_npz
+from edgecnn.options import FP32, Options, engine_name
 from edgecnn.plain import Request, existing_file, is_file_name
 from edgecnn.predictor import holds_scores
 from edgecnn.progress import Progress
@@ -63,6 +64,8 @@ class Comparison:
         gates: What was asked, and what was found.
         worst: The images with the largest errors, the worst first.
         verdict: `pass`, `fail` or `inconclusive`, with its reasons.
+        precision: What float32 operators computed in, as the runtime reports it.
+        options: The runtime's own options that were given.
     """
 
     name: str
@@ -74,6 +77,14 @@ class Comparison:
     gates: tuple[Gate, ...]
     worst: tuple[WorstImage, ...]
     verdict: Verdict
+    # A report of version 1 has none of these.
+    precision: str = FP32
+    options: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def engine(self) -> str:
+        """Runtime, provider and how it computed, for people."""
+        return engine_name(self.runtime, self.provider, self.precision, self.options)
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,7 @@ class ParityReport:
     """
 
     KIND: ClassVar[str] = "parity"
+    VERSION: ClassVar[int] = 2
 
     inputs: str
     seed: int | None
@@ -110,6 +122,7 @@ def parity(
     runtime: str | Sequence[str] = "ort",
     provider: str | Sequence[str] | None = None,
     threads: int | None = None,
+    options: Options | None = None,
     batch_size: int | None = None,
     atol: float | None = None,
     rtol: float | None = None,
@@ -135,6 +148,8 @@ def parity(
         runtime: One runtime or several, by name or path.
         provider: One provider or several; each runtime is run on each.
         threads: Threads within an operator; by default the cores that this process may use.
+        options: The runtimes' own options. One for all of several is named as it is, one for one
+            of them with its runtime, such as `openvino:precision`.
         batch_size: Images in one run; by default what fits into 1 MiB.
         atol: With `rtol`, allows an error of `atol + rtol * |expected|` instead of the tolerances
             that were derived from float64.
@@ -148,12 +163,12 @@ def parity(
 
     Raises:
         InputError: Something cannot be compared, or a bundle or file cannot be used.
-        UnavailableError: A runtime or provider is not to be had here.
+        UnavailableError: A runtime, provider or precision is not to be had here.
         RuntimeCrashed: An engine crashed on a plain file.
     """
     given = _given_limits(atol, rtol)
     opened = _model(model)
-    places = engines(runtime, provider, threads, batch_size)
+    places = engines(runtime, provider, threads, batch_size, options=options)
     if progress:
         sessions = _sessions(opened, variants, len(places), both=against is not None)
         places = told(places, sessions, progress)
@@ -251,7 +266,7 @@ def judge_pair(
     agreement = compare(outputs, pair.expected, decisions=decisions)
     gates = check(given or pair.limits, agreement, outputs, pair.expected)
     which = f"'{pair.output}' of {side.name}" if len(side.outputs) > 1 else side.name
-    name = f"{which} on {side.runtime}/{side.provider} against {pair.against}"
+    name = f"{which} on {side.engine} against {pair.against}"
     verdict = judge(name, gates)
     if pair.doubt and verdict.outcome == "fail" and not given and not agreement.not_finite:
         reasons = tuple(f"{reason.rstrip('.')}; but {pair.doubt}." for reason in verdict.reasons)
@@ -266,6 +281,8 @@ def judge_pair(
         gates,
         _worst(pair, contract if decisions else None, worst),
         verdict,
+        side.precision,
+        dict(side.options),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, product
 from typing import Any
@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle
+from edgecnn.options import FP32, Options, computing, engine_name, own_options, refuse_strangers
 from edgecnn.plain import PlainFile
 from edgecnn.predictor import Predictor
-from edgecnn.runtime import CheckedSession, open_session
+from edgecnn.runtime import CheckedSession, load_runtime, open_session
 from edgecnn.spec import InputContract, Tolerance, Variant
 from edgecnn.worker import open_in_worker
 
@@ -38,6 +39,7 @@ class Engine:
         batch_size: Images in one run; None for what fits.
         apart: In a process of its own, so that a crash there is an error here.
         memory_limit: Bytes that a session may take there; None for any.
+        options: The runtime's own options.
         tell: Called with what is opened.
     """
 
@@ -47,9 +49,10 @@ class Engine:
     batch_size: int | None = None
     apart: bool = False
     memory_limit: int | None = None
+    options: Options = field(default_factory=dict)
     tell: Tell = field(default=_ignore, compare=False)
 
-    def open(self, variant: Variant, options: Mapping[str, str] | None = None) -> CheckedSession:
+    def open(self, variant: Variant) -> CheckedSession:
         """Open a located variant here."""
         self.tell(f"Running {variant.name} on {self.runtime}")
         if not self.apart:
@@ -58,14 +61,14 @@ class Engine:
                 runtime=self.runtime,
                 provider=self.provider,
                 threads=self.threads,
-                options=options,
+                options=self.options,
             )
         return open_in_worker(
             variant,
             runtime=self.runtime,
             provider=self.provider,
             threads=self.threads,
-            options=options,
+            options=self.options,
             memory_limit=self.memory_limit,
         )
 
@@ -77,13 +80,21 @@ def engines(
     batch_size: int | None = None,
     *,
     apart: bool = False,
+    options: Options | None = None,
 ) -> tuple[Engine, ...]:
-    """Give each of one or several runtimes on each of one or several providers."""
+    """Give each of one or several runtimes on each of one or several providers.
+
+    Raises:
+        InputError: An option is for a runtime that is none of these.
+    """
     runtimes = (runtime,) if isinstance(runtime, str) else tuple(runtime)
+    known = {name: load_runtime(name).NAME for name in runtimes} if options else {}
+    refuse_strangers(list(known.values()), options)
+    own = {name: own_options(known[name], options) if options else {} for name in runtimes}
     providers: Sequence[str | None]
     providers = (provider,) if provider is None or isinstance(provider, str) else tuple(provider)
     pairs = product(runtimes, providers)
-    return tuple(Engine(*pair, threads, batch_size, apart) for pair in pairs)
+    return tuple(Engine(*pair, threads, batch_size, apart, options=own[pair[0]]) for pair in pairs)
 
 
 def told(
@@ -109,6 +120,8 @@ class Side:
         outputs: Every output by its name, [N, ...].
         variant: What was opened.
         measured: SHA-256 of each file, by name.
+        precision: What float32 operators computed in, as the runtime itself reports it.
+        options: The runtime's own options that were given.
     """
 
     name: str
@@ -117,6 +130,18 @@ class Side:
     outputs: dict[str, NDArray[Any]]
     variant: Variant
     measured: dict[str, str]
+    precision: str = FP32
+    options: Options = field(default_factory=dict)
+
+    @property
+    def how(self) -> str:
+        """How it computed, for people; empty if as the runtime does by itself."""
+        return computing(self.precision, self.options)
+
+    @property
+    def engine(self) -> str:
+        """Runtime, provider and how it computed, for people."""
+        return engine_name(self.runtime, self.provider, self.precision, self.options)
 
     def tolerance(self, output: str) -> Tolerance:
         """Give the variant's tolerance for an output; without limits for a plain file."""
@@ -133,7 +158,7 @@ def variant_side(bundle: Bundle, name: str, engine: Engine, images: NDArray[np.u
         Predictor(contract, located, session, engine.batch_size) as predictor,
     ):
         outputs = predictor.run_all(images)
-        return _side(name, session, outputs, variant, measured)
+        return make_side(name, session, outputs, variant, measured)
 
 
 def file_side(
@@ -157,14 +182,24 @@ def file_side(
         outputs = predictor.run_all(images)
         # By path: a file of the bundle may have the same name.
         measured = {str(variant.path): file.measured[file.name]}
-        return _side(file.name, session, outputs, variant, measured)
+        return make_side(file.name, session, outputs, variant, measured)
 
 
-def _side(
+def make_side(
     name: str,
     session: CheckedSession,
     outputs: dict[str, NDArray[Any]],
     variant: Variant,
     measured: dict[str, str],
 ) -> Side:
-    return Side(name, session.runtime, session.provider, outputs, variant, measured)
+    """Put together what a session answered, and where and how it computed."""
+    return Side(
+        name,
+        session.runtime,
+        session.provider,
+        outputs,
+        variant,
+        measured,
+        session.precision,
+        session.options,
+    )

@@ -291,6 +291,8 @@ def _report(
         images=job.images,
         inputs=job.inputs,
         cores=job.subjects[0].place.cores or (),
+        precision=opened.precision,
+        options=dict(job.subjects[0].place.options or {}),
     )
     measured = [_measured(subject, run.opened.get(subject.name)) for subject in job.subjects]
     samples = replace(run.samples, failures=(*run.samples.failures, *more.failures))

@@ -46,7 +46,7 @@ def replay(
         model: The bundle or files that it measured; by default the bundle in which it lies.
         baseline: The baseline that it measured; by default the one that it names.
         runtime: Name or path of the runtime; by default the report's.
-        options: The runtime's own options.
+        options: The runtime's own options; by default the report's.
         inputs: For files: what they ran on, where that was the user's own.
         input_shapes: For files: shapes of inputs with open sizes, by name.
         keep: Called with the new report after each stage.
@@ -64,7 +64,8 @@ def replay(
     setup = before.setup
     chosen = runtime or _known_runtime(setup.runtime, path)
     target = check_available(chosen, setup.provider)
-    place = Place(chosen, target.provider, setup.threads, options)
+    how = setup.options if options is None else options
+    place = Place(chosen, target.provider, setup.threads, how)
     if setup.cores:
         place = pinned(place, Wanted())
     measured = model or own_bundle(path)

@@ -14,6 +14,7 @@ from edgecnn.benchmark.scenarios.report import ScenarioReport
 from edgecnn.benchmark.upgrade import from_version_1
 from edgecnn.conditions import Conditions, Doubt
 from edgecnn.gating import GateResult
+from edgecnn.options import FP32
 from edgecnn.spec import Precision
 from edgecnn.stats import Interval
 
@@ -109,6 +110,8 @@ class Setup:
         inputs: Of plain files, what they were run on: `random inputs`, `no inputs` or the name of
             the user's file; empty for a bundle.
         cores: CPUs that the processes were pinned to; empty if they were not.
+        precision: What float32 operators computed in, as the runtime reports it.
+        options: The runtime's own options that were given.
     """
 
     runtime: str
@@ -119,6 +122,9 @@ class Setup:
     images: str
     inputs: str = ""
     cores: tuple[int, ...] = ()
+    # A report before version 3 has none of these.
+    precision: str = FP32
+    options: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -167,7 +173,7 @@ class BenchReport:
     """
 
     KIND: ClassVar[str] = "bench"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     setup: Setup
     plan: Plan

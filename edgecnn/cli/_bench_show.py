@@ -55,17 +55,19 @@ def _print_setup(report: BenchReport) -> None:
     from edgecnn.cli._show import facts
     from edgecnn.conditions import cpu_list
     from edgecnn.machine import this_machine
+    from edgecnn.options import computing
 
     machine, setup = this_machine(), report.setup
     versions = ", ".join(f"{name} {number}" for name, number in setup.versions.items())
     threads = "1 thread" if setup.threads == 1 else f"{setup.threads} threads"
     if setup.cores:
         threads += f", pinned to CPU {cpu_list(setup.cores)}"
+    how = ", ".join(filter(None, (threads, computing(setup.precision, setup.options))))
     facts(
         (
             ("CPU", f"{machine.cpu}, {machine.allowed_cores} of {machine.cores} cores"),
             ("features", ", ".join(machine.features) or "none that matter here"),
-            ("runtime", f"{setup.runtime} ({versions}) on {setup.provider}, {threads}"),
+            ("runtime", f"{setup.runtime} ({versions}) on {setup.provider}, {how}"),
             ("inputs" if setup.inputs else "images", setup.images),
         )
     )

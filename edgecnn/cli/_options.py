@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -203,3 +204,47 @@ def data_source_options(command: Command) -> Command:
     for option in (skip_broken_option, labels_option, test_fraction_option, data_dir_option):
         command = option(command)
     return command
+
+
+def engine_options(command: Command) -> Command:
+    """Add what is asked of the engine itself: the keyword `options`, None where nothing is."""
+
+    @wraps(command)
+    def with_options(
+        *arguments: Any, precision: str | None, engine_options: tuple[str, ...], **others: Any
+    ) -> Any:
+        options = _engine_options(precision, engine_options)
+        return command(*arguments, options=options or None, **others)
+
+    extended = cast(Command, with_options)
+    for option in (_engine_option, _precision_option):
+        extended = option(extended)
+    return extended
+
+
+_precision_option = click.option(
+    "--precision",
+    metavar="NAME",
+    callback=not_empty,
+    help="What float32 operators compute in: fp32, or less where the runtime offers it, such as "
+    "bf16.  [default: fp32]",
+)
+_engine_option = click.option(
+    "--option",
+    "engine_options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="An option of the runtime's own, such as spinning=off; may be repeated.",
+)
+
+
+def _engine_options(precision: str | None, given: tuple[str, ...]) -> dict[str, str]:
+    options = {} if precision is None else {"precision": precision}
+    for text in given:
+        name, sign, value = (part.strip() for part in text.partition("="))
+        if not (name and sign and value):
+            raise click.BadParameter(f"'{text}' is no NAME=VALUE.", param_hint="--option")
+        if options.get(name, value) != value:
+            raise click.UsageError(f"{name} cannot be both {options[name]} and {value}: say one.")
+        options[name] = value
+    return options

@@ -29,14 +29,16 @@ def print_profile(report: ProfileReport, top: int) -> None:
 
 def _print_setup(report: ProfileReport) -> None:
     from edgecnn.cli._show import facts
+    from edgecnn.options import computing
 
     setup, peaks = report.setup, report.peaks
     versions = ", ".join(f"{name} {number}" for name, number in setup.versions.items())
     threads = "1 thread" if setup.threads == 1 else f"{setup.threads} threads"
+    how = ", ".join(filter(None, (threads, computing(setup.precision, setup.options))))
     facts(
         (
             ("CPU", peaks.cpu),
-            ("runtime", f"{setup.runtime} ({versions}) on {setup.provider}, {threads}"),
+            ("runtime", f"{setup.runtime} ({versions}) on {setup.provider}, {how}"),
             ("inputs", setup.images),
         )
     )

@@ -29,6 +29,7 @@ from edgecnn.cli._measured import (
     output_option,
 )
 from edgecnn.cli._options import (
+    engine_options,
     json_option,
     names,
     plain_options,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 @variant_option
 @runtime_option
 @provider_option
+@engine_options
 @threads_option
 @click.option(
     "--pin/--no-pin",

@@ -20,6 +20,7 @@ from edgecnn.cli._options import (
     bundle_argument,
     data_dir_option,
     data_option,
+    engine_options,
     find_bundle,
     json_option,
     keep_report,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 )
 @runtime_option
 @provider_option
+@engine_options
 @threads_option
 @batch_size_option
 @click.option(
@@ -122,7 +124,7 @@ def _print(found: EvalReport) -> None:
     rows = [
         [
             escape(each.name),
-            f"{each.runtime}/{each.provider}",
+            escape(each.engine),
             f"{each.correct:,}",
             percent(each.accuracy.estimate),
             _range(each.accuracy),

@@ -9,6 +9,7 @@ import click
 
 from edgecnn.cli._options import (
     batch_size_option,
+    engine_options,
     find_bundle,
     json_option,
     keep_report,
@@ -48,6 +49,7 @@ _FILE_REMEDIES = {
 @click.option("--against", metavar="NAME", help="Variant of the bundle to compare with.")
 @runtimes_option("Engines to run on; later ones are also compared with the first.")
 @providers_option
+@engine_options
 @threads_option
 @batch_size_option
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute error that is allowed.")
@@ -203,6 +205,8 @@ def _answer(image: WorstImage) -> str:
 def _who(found: ParityReport, comparison: Comparison) -> list[str]:
     from rich.markup import escape
 
+    from edgecnn.options import computing
+
     outputs = {each.output for each in found.comparisons}
     engines = {(each.runtime, each.provider) for each in found.comparisons}
     providers = {each.provider for each in found.comparisons}
@@ -212,4 +216,5 @@ def _who(found: ParityReport, comparison: Comparison) -> list[str]:
     if len(engines) > 1:
         runtime, provider = comparison.runtime, comparison.provider
         words.append(runtime if len(providers) == 1 else f"{runtime}/{provider}")
+    words += filter(None, [computing(comparison.precision, comparison.options)])
     return [escape(" ".join(words)), escape(comparison.against)]

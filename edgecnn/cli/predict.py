@@ -13,6 +13,7 @@ import click
 
 from edgecnn.cli._options import (
     batch_size_option,
+    engine_options,
     find_bundle,
     json_option,
     not_empty,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 )
 @runtime_option
 @provider_option
+@engine_options
 @threads_option
 @batch_size_option
 @json_option
@@ -211,7 +213,4 @@ def _output_table(predictions: Predictions) -> Callable[[Found], None]:
 def _title(predictions: Predictions) -> str:
     from rich.markup import escape
 
-    return escape(
-        f"{predictions.variant} of {predictions.bundle} "
-        f"on {predictions.runtime}/{predictions.provider}"
-    )
+    return escape(f"{predictions.variant} of {predictions.bundle} on {predictions.engine}")

@@ -16,6 +16,7 @@ from edgecnn.cli._measured import (
     output_option,
 )
 from edgecnn.cli._options import (
+    engine_options,
     json_option,
     names,
     plain_options,
@@ -35,6 +36,7 @@ _TOP = 30
 @variant_option
 @runtime_option
 @provider_option
+@engine_options
 @threads_option
 @measured_batch_option
 @click.option(

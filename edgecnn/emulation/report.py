@@ -74,6 +74,7 @@ class EmulationReport:
     """
 
     KIND: ClassVar[str] = "parity-as-cpu"
+    VERSION: ClassVar[int] = 2
 
     bundle: str
     inputs: str

@@ -117,6 +117,8 @@ def _accuracy(
         classes=tuple(_class(name, confusion[i], i) for i, name in enumerate(names)),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         confidence=confidence_bins(said, labels),
+        precision=predictor.session.precision,
+        options=predictor.session.options,
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from edgecnn.gating import GateResult
+from edgecnn.options import FP32, engine_name
 from edgecnn.stats import Interval
 
 SplitName = Literal["train", "test"]
@@ -61,6 +62,8 @@ class VariantAccuracy:
         classes: The same for each class, in the order of the labels.
         confusion: Images by true class (row) and answered class (column).
         confidence: How often answers are right, by how sure they are.
+        precision: What float32 operators computed in, as the runtime reports it.
+        options: The runtime's own options that were given.
     """
 
     name: str
@@ -72,6 +75,14 @@ class VariantAccuracy:
     classes: tuple[ClassAccuracy, ...]
     confusion: tuple[tuple[int, ...], ...]
     confidence: tuple[ConfidenceBin, ...] = ()
+    # A report before version 3 has none of these.
+    precision: str = FP32
+    options: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def engine(self) -> str:
+        """Runtime, provider and how it computed, for people."""
+        return engine_name(self.runtime, self.provider, self.precision, self.options)
 
 
 @dataclass(frozen=True)
@@ -226,7 +237,7 @@ class EvalReport:
     """
 
     KIND: ClassVar[str] = "eval"
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     data: str
     source: str

@@ -21,6 +21,7 @@ from edgecnn.evaluation.measuring import Row, measure
 from edgecnn.evaluation.report import Baseline, EvalReport, SplitName
 from edgecnn.evaluation.worst import pictures
 from edgecnn.gating import parse_gates, refuse_unknown
+from edgecnn.options import Options
 from edgecnn.predictor import Predictor, load
 from edgecnn.progress import Progress
 
@@ -35,6 +36,7 @@ def evaluate(
     runtime: str = "ort",
     provider: str | None = None,
     threads: int | None = None,
+    options: Options | None = None,
     batch_size: int | None = None,
     baseline: Bundle | Path | str | None = None,
     fail_if: Sequence[str] = (),
@@ -51,6 +53,7 @@ def evaluate(
         runtime: Name or path of the runtime.
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator; by default the cores that this process may use.
+        options: The runtime's own options.
         batch_size: Images in one run; by default what fits into 1 MiB.
         baseline: Another bundle to answer the same images; its variants are compared with this
             one's of the same names.
@@ -61,14 +64,19 @@ def evaluate(
     Raises:
         DataError: There is no data, or it does not fit the bundle.
         InputError: The outputs are no classes, or the bundle cannot be used.
-        UnavailableError: The runtime or provider is not to be had here.
+        UnavailableError: The runtime, provider or precision is not to be had here.
     """
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     names = _names(opened, variants)
     gates = parse_gates(fail_if, "eval", baseline=baseline is not None)
     refuse_unknown(gates, names)
     ready = partial(
-        load, runtime=runtime, provider=provider, threads=threads, batch_size=batch_size
+        load,
+        runtime=runtime,
+        provider=provider,
+        threads=threads,
+        options=options,
+        batch_size=batch_size,
     )
     rival = None if baseline is None else find_rival(baseline, opened, names)
     _refuse_what_cannot_run(ready, opened, names)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from edgecnn.options import FP32
 from edgecnn.prediction.stream import Found, Predictions
 from edgecnn.predictor import Answer
 
@@ -56,10 +57,13 @@ class PredictReport:
         provider: Where it computes, as the runtime reports it.
         labels: Names of the classes; empty if they are unknown.
         measured: SHA-256 of the variant's files, by name.
+        precision: What float32 operators compute in, as the runtime reports it.
+        options: The runtime's own options that were given.
         images: One for each picture; last, as they are streamed.
     """
 
     KIND: ClassVar[str] = "predict"
+    VERSION: ClassVar[int] = 2
 
     bundle: str
     variant: str
@@ -67,6 +71,9 @@ class PredictReport:
     provider: str
     labels: tuple[str, ...]
     measured: dict[str, str]
+    # A report of version 1 has none of these.
+    precision: str = FP32
+    options: dict[str, str] = field(default_factory=dict)
     images: tuple[PictureRecord, ...] = ()
 
 

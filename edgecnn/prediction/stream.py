@@ -18,6 +18,7 @@ from edgecnn import images as pictures
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.errors import DataError, InputError
 from edgecnn.machine import allowed_cores
+from edgecnn.options import Options, engine_name
 from edgecnn.prediction.sources import STDIN, Note, Source, Stdin, display, find_pictures
 from edgecnn.predictor import Answer, Prediction, Predictor, load
 from edgecnn.spec import InputContract
@@ -55,6 +56,8 @@ class Predictions:
         provider: Where it computes, as the runtime reports it.
         labels: Names of the classes; empty if they are unknown.
         measured: SHA-256 of the variant's files, by name.
+        precision: What float32 operators compute in, as the runtime reports it.
+        options: The runtime's own options that were given.
         images: One for each picture, computed when it is asked for, once. The session is closed
             after the last.
     """
@@ -65,7 +68,14 @@ class Predictions:
     provider: str
     labels: tuple[str, ...]
     measured: dict[str, str]
+    precision: str
+    options: dict[str, str]
     images: Iterator[Found]
+
+    @property
+    def engine(self) -> str:
+        """Runtime, provider and how it computes, for people."""
+        return engine_name(self.runtime, self.provider, self.precision, self.options)
 
 
 def predict(
@@ -77,6 +87,7 @@ def predict(
     runtime: str = "ort",
     provider: str | None = None,
     threads: int | None = None,
+    options: Options | None = None,
     batch_size: int | None = None,
     max_pixels: int = pictures.MAX_PIXELS,
     stdin: Stdin | None = None,
@@ -92,6 +103,7 @@ def predict(
         runtime: Name or path of the runtime.
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator, and to read pictures; by default the cores allowed.
+        options: The runtime's own options.
         batch_size: Pictures in one run; by default what 1 MiB of float32 input hold, and one where
             `-` is read, so that each answer comes as soon as its path does.
         max_pixels: Pictures with more pixels are refused before they are unpacked.
@@ -105,7 +117,7 @@ def predict(
     Raises:
         InputError: `top`, `max_pixels` or `batch_size` leaves nothing.
         BundleError: The bundle or the variant is missing, stale or damaged.
-        UnavailableError: The runtime or provider is not to be had here.
+        UnavailableError: The runtime, provider or precision is not to be had here.
     """
     _refuse_nothing(top=top, max_pixels=max_pixels)
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
@@ -121,6 +133,7 @@ def predict(
         runtime=runtime,
         provider=provider,
         threads=threads,
+        options=options,
         batch_size=batch_size,
     )
     sources = find_pictures(places, stdin=stdin, max_pixels=max_pixels, note=note)
@@ -133,6 +146,8 @@ def predict(
         provider=predictor.session.provider,
         labels=opened.manifest.contract.labels,
         measured={file: opened.files[file].sha256 for file in opened.variant(name).files},
+        precision=predictor.session.precision,
+        options=predictor.session.options,
         images=_stream(predictor, sources, top, max_pixels, readers=readers, ahead=ahead),
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
+
+from edgecnn.options import FP32
 
 Bound = Literal["arithmetic", "memory", "dispatch", "code"]
 Role = Literal["compute", "preprocessing", "layout", "conversion"]
@@ -222,6 +224,8 @@ class ProfileSetup:
         versions: Versions of the packages that the runtime uses.
         batch_size: Samples in one run.
         images: What went in.
+        precision: What float32 operators computed in, as the runtime reports it.
+        options: The runtime's own options that were given.
     """
 
     runtime: str
@@ -230,6 +234,9 @@ class ProfileSetup:
     versions: dict[str, str]
     batch_size: int
     images: str
+    # A report of version 1 has none of these.
+    precision: str = FP32
+    options: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -243,7 +250,7 @@ class ProfileReport:
     """
 
     KIND: ClassVar[str] = "profile"
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     setup: ProfileSetup
     peaks: Peaks

@@ -115,6 +115,8 @@ def profile(
         versions=opened.versions,
         batch_size=job.batch_size,
         images=job.images,
+        precision=opened.precision,
+        options=dict(options or {}),
     )
     found = tuple(_sum_up(*one, peaks, job.batch_size) for one in measured)
     report = ProfileReport(setup, peaks, found)

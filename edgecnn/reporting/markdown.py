@@ -11,6 +11,7 @@ from edgecnn.benchmark.report import VariantLatency
 from edgecnn.evaluation import EvalReport, PairedAccuracy
 from edgecnn.gating import GateResult, together
 from edgecnn.machine import Machine
+from edgecnn.options import computing
 from edgecnn.reporting.words import percent, size, time
 from edgecnn.reports import Report
 from edgecnn.stats import Interval
@@ -47,7 +48,9 @@ def bench_summary(report: Report, body: BenchReport) -> str:
     """
     setup = body.setup
     threads = "1 thread" if setup.threads == 1 else f"{setup.threads} threads"
-    what = f"{setup.runtime} on {setup.provider}, {threads}, batch {setup.batch_size}"
+    how = computing(setup.precision, setup.options)
+    where, batch = f"{setup.runtime} on {setup.provider}", f"batch {setup.batch_size}"
+    what = ", ".join(filter(None, (where, threads, how, batch)))
     doubts = [f"**Not valid:** {escape('; '.join(body.reasons))}."] if not body.valid else []
     parts = [*doubts, escape(f"Latency with {what}."), _latencies(body), _ratios(body)]
     if body.replay:

@@ -13,6 +13,7 @@ from edgecnn.benchmark.report import VariantLatency
 from edgecnn.benchmark.summing import intervals
 from edgecnn.errors import InputError
 from edgecnn.machine import Machine
+from edgecnn.options import computing
 from edgecnn.reporting import markdown
 from edgecnn.reporting.words import size, time
 from edgecnn.reports import Report, read_body, read_report
@@ -166,12 +167,13 @@ def _read(path: Path, key: str) -> tuple[Column, list[Row]]:
     body = read_body(report, BenchReport, where=str(path))
     setup = body.setup
     versions = ", ".join(f"{name} {number}" for name, number in setup.versions.items())
+    how = computing(setup.precision, setup.options)
     column = Column(
         key=key,
         file=str(path),
         created=report.created,
         machine=report.machine,
-        engine=f"{setup.runtime} ({versions}) on {setup.provider}",
+        engine=f"{setup.runtime} ({versions}) on {setup.provider}{how and f', {how}'}",
         threads=setup.threads,
         batch_size=setup.batch_size,
         valid=body.valid,

@@ -107,6 +107,7 @@ class VerifyReport:
     """
 
     KIND: ClassVar[str] = "verify"
+    VERSION: ClassVar[int] = 2
 
     bundle: str
     digest: str

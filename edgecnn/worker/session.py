@@ -78,4 +78,4 @@ def open_in_worker(
     except BaseException:
         worker.close()
         raise
-    return CheckedSession(_InAWorker(worker, opened), opened.runtime, opened.threads)
+    return CheckedSession(_InAWorker(worker, opened), opened.runtime, opened.threads, options)

@@ -41,7 +41,7 @@ def _galleries(kept: Kept[ParityReport], bundle: Bundle) -> Iterator[Gallery]:
         worst = [image for image in one.worst if image.error]
         if worst:
             yield Gallery(
-                f"{one.name} on {one.runtime}/{one.provider}, {one.output} against {one.against}",
+                f"{one.name} on {one.engine}, {one.output} against {one.against}",
                 f"The largest errors on {kept.body.images} {kept.body.inputs}:",
                 tuple(_shot(image, one, bundle, vectors) for image in worst),
                 open=_OPEN if one.agreement.sqnr_db < _SEEN else 0,

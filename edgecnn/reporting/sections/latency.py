@@ -12,6 +12,7 @@ import numpy as np
 
 from edgecnn.benchmark import BenchReport
 from edgecnn.benchmark.report import VariantLatency
+from edgecnn.options import computing
 from edgecnn.reporting.contract import Figure, Section, Table
 from edgecnn.reporting.drawing import (
     amount_axis,
@@ -216,7 +217,9 @@ def _setup(kept: Kept[BenchReport]) -> str:
     what = setup.images or setup.inputs
     threads = "1 thread" if setup.threads == 1 else f"{setup.threads} threads"
     batch = "one image a call" if setup.batch_size == 1 else f"{setup.batch_size} images a call"
-    return f"{setup.runtime} on {setup.provider}, {threads}, {batch}{f', {what}' if what else ''}."
+    how = computing(setup.precision, setup.options)
+    where = f"{setup.runtime} on {setup.provider}"
+    return f"{', '.join(filter(None, (where, threads, how, batch, what)))}."
 
 
 _FIGURES: dict[str, Callable[[VariantLatency], str]] = {
