@@ -91,6 +91,24 @@ def find_libraries(pattern: str) -> list[Library]:
     return [Library(path.name, str(path), _library_version(path)) for path in paths]
 
 
+def loaded_libraries(pattern: str) -> list[Library]:
+    """List the shared libraries that this process has loaded, by a regular expression.
+
+    Args:
+        pattern: What a library's path must hold somewhere.
+
+    Returns:
+        The libraries in the order of their paths; none where there is no /proc.
+    """
+    try:
+        lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []
+    mapped = {line.split(maxsplit=5)[5] for line in lines if line.count(" ") >= 5 and "/" in line}
+    paths = [Path(each) for each in sorted(mapped) if ".so" in each and re.search(pattern, each)]
+    return [Library(path.name, str(path), _library_version(path)) for path in paths]
+
+
 def _gpu(cuda: ctypes.CDLL, number: int) -> Gpu:
     name, memory = ctypes.create_string_buffer(128), ctypes.c_size_t()
     cuda.cuDeviceGetName(name, len(name), number)

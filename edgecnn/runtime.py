@@ -20,7 +20,11 @@ It may have more, each of which is found by its name:
     MOST_THREADS: int                           the most threads that it computes on
     Session.precision: str                      what float32 operators compute in, if not fp32
     Session.profile() -> Iterable[OperatorRun]  all runs so far, operator by operator; once
-    Session.placement() -> Placement            which provider computed each operator
+    Session.placement(inputs) -> Placement      which provider computes each operator
+    OTHER_PROVIDERS: tuple[str, ...]            more that it takes by name, where its engine has
+                                                them; `edgecnn doctor` shows only those
+    choices(provider) -> Mapping[str, tuple[str, ...]]
+                                                of OPTIONS, what changes anything on a provider
 
 Where `OPTIONS` has `precision`, its first choice is full float32: less is never computed unasked.
 
@@ -53,6 +57,7 @@ from edgecnn.errors import (
     UnavailableError,
 )
 from edgecnn.options import FP32, PRECISION, Options, choose_options, precision_asked
+from edgecnn.placement import Placement
 from edgecnn.spec import Converted, OperatorRun, TensorSpec, Variant, check_inputs
 
 if TYPE_CHECKING:
@@ -208,6 +213,18 @@ class CheckedSession(Closing):
         with _failures(self.runtime):
             asked = getattr(self._session, "profile", None)
             return tuple(asked()) if asked else ()
+
+    def placement(self, inputs: Arrays) -> Placement | None:
+        """Check the inputs, then say which provider computes each operator on them.
+
+        Returns:
+            None if the engine does not tell.
+        """
+        self._check(inputs)
+        with _failures(self.runtime):
+            asked = getattr(self._session, "placement", None)
+            found: Placement | None = asked(inputs) if asked else None
+            return found
 
     def close(self) -> None:
         """Free what the session holds; closing twice is harmless."""

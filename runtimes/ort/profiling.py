@@ -31,7 +31,6 @@ class Recording:
     """The folder into which a session writes its profile.
 
     Args:
-        settings: The session's.
         path: The model's file.
 
     Attributes:
@@ -42,14 +41,16 @@ class Recording:
         UnavailableError: onnx is not installed.
     """
 
-    def __init__(self, settings: Any, path: str) -> None:
+    def __init__(self, path: str) -> None:
         self.source = _named(path)
         self._folder = tempfile.TemporaryDirectory(prefix="edgecnn-profile-")
-        folder = Path(self._folder.name)
-        self._graph = folder / "optimized.onnx"
+        self._graph = Path(self._folder.name) / "optimized.onnx"
+
+    def write_to(self, settings: Any) -> None:
+        """Have a session with these settings write its profile and its graph there."""
         settings.optimized_model_filepath = str(self._graph)
         settings.enable_profiling = True
-        settings.profile_file_prefix = str(folder / "profile")
+        settings.profile_file_prefix = str(self._graph.parent / "profile")
 
     def read(
         self, session: Any, feed: Mapping[str, Any], make_session: MakeSession

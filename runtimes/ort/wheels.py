@@ -5,24 +5,29 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from types import ModuleType
 
 from edgecnn.errors import Requirement
-from edgecnn.runtime import Availability, normalise_provider
+from edgecnn.runtime import Availability
 
 from .needs import GPU_PROVIDERS, libraries, requirements
+from .providers import SYSTEMS, UNPUBLISHED, WHEELS, providers
 
-# Each of these installs the package `onnxruntime`, over whatever another one put there.
-_WHEELS = (
-    "onnxruntime",
-    "onnxruntime-gpu",
+_PACKAGE = "onnxruntime"
+# Each of these installs that package, over whatever another one put there.
+_BRINGERS = (
+    _PACKAGE,
+    "onnxruntime-cann",
     "onnxruntime-directml",
+    "onnxruntime-gpu",
     "onnxruntime-migraphx",
     "onnxruntime-openvino",
     "onnxruntime-qnn",
+    "onnxruntime-rocm",
     "onnxruntime-training",
+    "onnxruntime-webgpu",
 )
 SILENT = 4
 
@@ -45,19 +50,17 @@ def engine() -> ModuleType | None:
     return onnxruntime  # type: ignore[no-any-return]
 
 
-def providers(module: ModuleType) -> dict[str, str]:
-    """Map the short names of the providers in the wheel to ONNX Runtime's own."""
-    return {normalise_provider(name): name for name in module.get_available_providers()}
-
-
 def installed() -> dict[str, str]:
     """Give the installed wheels that bring ONNX Runtime, and their versions."""
     found = {}
-    for wheel in _WHEELS:
+    for wheel in _BRINGERS:
         try:
-            found[wheel] = version(wheel)
+            record = distribution(wheel)
         except PackageNotFoundError:
             continue
+        packages = (record.read_text("top_level.txt") or _PACKAGE).split()
+        if _PACKAGE in packages:  # a plug-in is a package of its own
+            found[wheel] = record.version
     return found
 
 
@@ -80,9 +83,22 @@ def availability(provider: str) -> Availability:
     if module is None:
         return _no("ONNX Runtime is not installed.", f"Install it with {_install('cpu')}.", wheels)
     if provider not in have:
-        reason = f"{_listed(wheels)} has no provider '{provider}'; it has {', '.join(have)}."
-        return _no(reason, "Use `--provider cpu`, or install a wheel that has it.", wheels)
+        return _not_in_this_wheel(provider, have, wheels)
     return Availability(ok=True, versions=wheels)
+
+
+def _not_in_this_wheel(provider: str, have: list[str], wheels: dict[str, str]) -> Availability:
+    here = f"{_listed(wheels)} has no provider '{provider}'; it has {', '.join(have)}."
+    if provider in UNPUBLISHED:
+        reason, remedy = "No published wheel has it", "build ONNX Runtime with it from its source"
+    elif provider in WHEELS:
+        wheel = WHEELS[provider]
+        system = f", on {SYSTEMS[provider]} alone" if provider in SYSTEMS else ""
+        reason = f"The wheel '{wheel}' has it{system}"
+        remedy = f"install that with `pip uninstall -y {' '.join(wheels)} && pip install '{wheel}'`"
+    else:
+        reason, remedy = "ONNX Runtime knows none of that name", "see `edgecnn doctor`"
+    return _no(f"{here} {reason}.", f"Use `--provider cpu`, or {remedy}.", wheels)
 
 
 def _on_gpu(provider: str, needs: tuple[Requirement, ...], wheels: dict[str, str]) -> Availability:

@@ -54,7 +54,9 @@ def test_as_many_threads_as_asked(net: Variant, threads: int) -> None:
         {"optimization": "basic"},
         {"optimization": "disable"},
         {"spinning": "off"},
-        {"tf32": "on"},
+        {"arena": "off"},
+        {"io_binding": "on"},
+        {"precision": "fp32"},
     ],
 )
 def test_options(net: Variant, tiny_net: TinyNet, options: dict[str, str]) -> None:
