@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from edgecnn.agreement import parity
     from edgecnn.benchmark import bench
+    from edgecnn.converting import convert
     from edgecnn.evaluation import evaluate
     from edgecnn.exporting import export
     from edgecnn.importing import import_model
@@ -31,6 +32,7 @@ __all__ = [
     "Predictor",
     "__version__",
     "bench",
+    "convert",
     "evaluate",
     "export",
     "import_model",
@@ -49,6 +51,7 @@ __all__ = [
 _PLACES = {
     "Predictor": "edgecnn.predictor",
     "bench": "edgecnn.benchmark",
+    "convert": "edgecnn.converting",
     "evaluate": "edgecnn.evaluation",
     "export": "edgecnn.exporting",
     "import_model": "edgecnn.importing",

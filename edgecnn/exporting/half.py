@@ -45,7 +45,7 @@ Outputs = dict[str, "NDArray[np.float32]"]
 
 LATENCY_SECONDS = 3.0
 # Ten bits of mantissa leave some 60 dB; far below that, something overflowed or vanished.
-_LEAST_SQNR_DB = 40.0
+LEAST_SQNR_DB = 40.0
 
 
 @dataclass(frozen=True)
@@ -206,10 +206,10 @@ def _refuse_overflow(job: Job, core: ir.Model) -> None:
 
 def _refuse_what_is_lost(located: Variant, agreement: dict[str, Agreement]) -> None:
     for output, found in agreement.items():
-        if found.sqnr_db < _LEAST_SQNR_DB:
+        if found.sqnr_db < LEAST_SQNR_DB:
             raise ModelError(
                 f"In fp16 the output '{output}' lies {found.sqnr_db:.0f} dB (SQNR) from the golden "
-                f"one, and {_LEAST_SQNR_DB:.0f} is the least that rounding alone leaves: numbers "
+                f"one, and {LEAST_SQNR_DB:.0f} is the least that rounding alone leaves: numbers "
                 "between layers are too large or too small for fp16.",
                 "Keep the fp32 variant.",
             )

@@ -102,7 +102,7 @@ def export(
             duration=int8.get("duration"),
             progress=rest,
         )
-        return replace(report, stale=_stale(open_bundle(opened.folder)), fp16=half)
+        return replace(report, stale=stale_variants(open_bundle(opened.folder)), fp16=half)
     made = quantization.quantize(
         opened,
         variant=report.variant,
@@ -112,7 +112,7 @@ def export(
         progress=rest,
         **int8,
     )
-    return replace(report, stale=_stale(open_bundle(opened.folder)), int8=made)
+    return replace(report, stale=stale_variants(open_bundle(opened.folder)), int8=made)
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def _prove_and_write(bundle: Bundle, draft: Draft) -> tuple[ExportReport, Bundle
         proof=proof,
         stand_in=vectors.stand_in,
         golden_written=first,
-        stale=_stale(after),
+        stale=stale_variants(after),
     )
     return report, after
 
@@ -225,7 +225,8 @@ def _write(bundle: Bundle, draft: Draft, proof: Proof, outputs: dict[str, NDArra
     return extend(bundle, files, replace(variant, tolerances=tolerances, settings=settings))
 
 
-def _stale(bundle: Bundle) -> tuple[str, ...]:
+def stale_variants(bundle: Bundle) -> tuple[str, ...]:
+    """Name the variants of a bundle that must be made anew."""
     stale = []
     for variant in bundle.manifest.variants:
         try:

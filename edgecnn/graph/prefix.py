@@ -130,6 +130,30 @@ def row_constants(contract: InputContract) -> tuple[NDArray[np.float32], NDArray
     )
 
 
+def channel_constants(model: ir.Model) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Read what a model's own preprocessing multiplies each channel by, and then subtracts.
+
+    Args:
+        model: A model made by `put_preprocessing_in_front`.
+
+    Returns:
+        factor and offset, each float32 [channels].
+
+    Raises:
+        ModelError: There is no such preprocessing, or pixels go straight into a quantized core.
+    """
+    shape = list(model.graph.inputs[0].shape or [])
+    found = [model.graph.initializers.get(f"{NAMESPACE}{name}") for name in ("factor", "offset")]
+    tensors = [value.const_value for value in found if value is not None]
+    arrays = [tensor.numpy() for tensor in tensors if tensor is not None]
+    if len(arrays) != 2 or not shape or not isinstance(shape[-1], int):
+        raise ModelError(
+            "The model's preprocessing has no constants of edgecnn's.",
+            "Export it with `edgecnn export`.",
+        )
+    return arrays[0][: shape[-1]].copy(), arrays[1][: shape[-1]].copy()
+
+
 def _check_input(graph: ir.Graph, contract: InputContract) -> ir.Value:
     import onnx_ir as ir
 
