@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from edgecnn.agreement import parity
+    from edgecnn.agreement.layers import parity_layers
     from edgecnn.benchmark import bench
     from edgecnn.converting import convert
     from edgecnn.evaluation import evaluate
@@ -39,6 +40,7 @@ __all__ = [
     "inspect",
     "load",
     "parity",
+    "parity_layers",
     "predict",
     "profile",
     "quantize",
@@ -58,6 +60,7 @@ _PLACES = {
     "inspect": "edgecnn.inspection",
     "load": "edgecnn.predictor",
     "parity": "edgecnn.agreement",
+    "parity_layers": "edgecnn.agreement.layers",
     "predict": "edgecnn.prediction",
     "profile": "edgecnn.profiling",
     "quantize": "edgecnn.quantization",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgecnn.cli._alone import refuse_others
 from edgecnn.cli._options import keep_report, names, print_report
 from edgecnn.cli._terminal import say
 
@@ -33,7 +34,7 @@ def run(
     from edgecnn.emulation import parity_as, raise_unless_alike
     from edgecnn.reports import make_report
 
-    _refuse_others()
+    refuse_others(_TOGETHER, "--as-cpu takes golden vectors as they are")
     if bundle is None:
         raise click.UsageError("--as-cpu runs a bundle's golden vectors: name a bundle.")
     chosen = names(variants) if variants else None
@@ -46,20 +47,6 @@ def run(
     else:
         _print(found)
     raise_unless_alike(found)
-
-
-def _refuse_others() -> None:
-    context = click.get_current_context()
-    given = [
-        option
-        for option in context.command.params
-        if option.name
-        and option.name not in _TOGETHER
-        and context.get_parameter_source(option.name) is click.core.ParameterSource.COMMANDLINE
-    ]
-    if given:
-        name = given[0].opts[0] if given[0].param_type_name == "option" else "OTHER"
-        raise click.UsageError(f"--as-cpu takes golden vectors as they are: leave {name} out.")
 
 
 def _print(found: EmulationReport) -> None:

@@ -62,6 +62,11 @@ _FILE_REMEDIES = {
     help="Run the bundle's golden vectors on other CPUs under qemu: haswell, nehalem, …",
 )
 @click.option(
+    "--layers",
+    is_flag=True,
+    help="Look inside: name the first layer at which models or runtimes part.",
+)
+@click.option(
     "--worst",
     default=3,
     show_default=True,
@@ -86,6 +91,7 @@ def command(
     provider: str | None,
     cpus: str | None,
     *,
+    layers: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -97,6 +103,9 @@ def command(
 
     With --as-cpu the golden vectors are run on other CPUs, emulated, and held to the same
     tolerances: bit for bit where that was promised.
+
+    With --layers the tensors inside are compared, too, and the first one that differs by more than
+    rounding is named: between runtimes, two files, or with --against int8 two variants.
     """
     from edgecnn.agreement import parity
     from edgecnn.cli._progress import progress_bar
@@ -109,6 +118,19 @@ def command(
         from edgecnn.cli._parity_as import run
 
         run(bundle, names(cpus), variants, threads=options["threads"], as_json=as_json)
+        return
+    if layers:
+        from edgecnn.cli import _parity_layers
+
+        _parity_layers.run(
+            bundle or str(model),
+            variants,
+            against or other,
+            runtime=runtime,
+            provider=provider,
+            as_json=as_json,
+            **options,
+        )
         return
     with progress_bar() as progress:
         found = parity(

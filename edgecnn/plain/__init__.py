@@ -5,7 +5,14 @@ foreign file in and names it, `inputs` makes or reads what it is run on, `feedin
 """
 
 from edgecnn.plain.feeding import batch_of, batches, feeds, gather, matching
-from edgecnn.plain.files import PlainFile, existing_file, is_file_name, open_files, plain_variant
+from edgecnn.plain.files import (
+    UP_TO_ONE,
+    PlainFile,
+    existing_file,
+    is_file_name,
+    open_files,
+    plain_variant,
+)
 from edgecnn.plain.inputs import (
     NO_INPUTS,
     RANDOM,
@@ -19,6 +26,7 @@ from edgecnn.plain.inputs import (
 __all__ = [
     "NO_INPUTS",
     "RANDOM",
+    "UP_TO_ONE",
     "Inputs",
     "PlainFile",
     "Request",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _SAMPLE_BYTES = LIVE_BYTES // 4
 
 # Engines compute these by approximations whose error is one of 1, however small the result is.
-_UP_TO_ONE = {"HardSigmoid", "Sigmoid", "Softmax", "Tanh"}
+UP_TO_ONE = {"HardSigmoid", "Sigmoid", "Softmax", "Tanh"}
 _SAME_VALUES = {
     "Flatten",
     "Identity",
@@ -175,7 +175,7 @@ def _up_to_one(model: ModelProto) -> Iterator[str]:
         maker = makers.get(output.name)
         while maker is not None and maker.op_type in _SAME_VALUES:
             maker = makers.get(maker.input[0])
-        if maker is not None and maker.op_type in _UP_TO_ONE:
+        if maker is not None and maker.op_type in UP_TO_ONE:
             yield output.name
 
 

@@ -1,0 +1,76 @@
+"""What a comparison of layers means, in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from edgecnn.agreement.layers.report import LayerComparison, LayerDifference, Rule
+from edgecnn.spec import Verdict
+
+_EXPLAINED = {
+    "float": "{share} times the rounding of float32 there",
+    "8 bits": "the layer itself adds {share} times what rounding its range to 8 bits costs",
+    "steps": "{share} times the noise between engines that round alike",
+}
+
+
+def judge_layers(
+    names: tuple[str, str], parted: LayerDifference | None, outputs_part: bool, rule: Rule
+) -> Verdict:
+    """Give the verdict of one comparison: a sentence that names the first layer, if they part."""
+    sides = f"{names[0]} and {names[1]}"
+    if parted is not None:
+        return Verdict("fail", (f"{sides} part at {_place(parted)}: {_how_far(parted, rule)}.",))
+    if outputs_part:
+        return Verdict(
+            "inconclusive",
+            (
+                f"{sides} differ in their outputs, but no longer in copies that show the tensors "
+                "inside: what parts them is something that engines fuse, and such copies undo.",
+            ),
+        )
+    return Verdict("pass")
+
+
+def _place(parted: LayerDifference) -> str:
+    operator = f" ({parted.operator})" if parted.operator else ""
+    tensor = "" if parted.tensor == parted.layer else f", tensor {parted.tensor}"
+    return f"{parted.layer}{operator}{tensor}"
+
+
+def _how_far(parted: LayerDifference, rule: Rule) -> str:
+    if parted.not_finite:
+        count = parted.not_finite
+        return f"{count} value{'s are' if count > 1 else ' is'} NaN or infinite on one side alone"
+    share = "infinitely many" if math.isinf(parted.roundings) else f"{parted.roundings:.3g}"
+    return f"up to {parted.max_abs:.2g}, {_EXPLAINED[rule].format(share=share)}"
+
+
+def remarks(found: LayerComparison, first: str, second: str) -> Iterator[str]:
+    """Say what was compared, and what looking inside changed.
+
+    Args:
+        found: The comparison.
+        first: What the first side is called without its engine.
+        second: The same of the second.
+    """
+    moved = max(found.moved)
+    same = (
+        "whose outputs are those of the files bit for bit"
+        if not moved
+        else f"whose outputs differ from those of the files by up to {moved:.2g}, for engines fuse "
+        "less where inner tensors are outputs"
+    )
+    yield (
+        f"Compared were {len(found.tensors)} tensors of {found.first} and {found.second}, in "
+        f"copies that show them, {same}."
+    )
+    if found.alone or found.others_alone:
+        of = f"{found.alone} of {first} and {found.others_alone} of {second}"
+        yield f"Tensors without a counterpart of the same name, layer and shape: {of}."
+
+
+def farthest(found: LayerComparison) -> LayerDifference:
+    """Give the tensor that differs most, in units of rounding."""
+    return max(found.tensors, key=lambda each: each.roundings)
