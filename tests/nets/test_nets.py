@@ -152,6 +152,21 @@ def test_resnet8_has_the_weights_of_mlperf_tiny() -> None:
     assert maps == [(16, 32, 32), (32, 16, 16), (64, 8, 8)]
 
 
+def test_resnet20_has_twenty_layers_and_the_papers_weights() -> None:
+    net = make("resnet20")
+    # The paper's net has 269,722; its shortcuts of option A have none.
+    shortcuts = (16 * 32 + 2 * 32) + (32 * 64 + 2 * 64)
+    assert models.parameter_count(net) == 269_722 + shortcuts
+    kinds = (torch.nn.Conv2d, torch.nn.Linear)
+    layers = [module for module in net.modules() if isinstance(module, kinds)]
+    assert sum(getattr(layer, "kernel_size", ()) != (1, 1) for layer in layers) == 20
+    maps: list[tuple[int, ...]] = []
+    for stage in (net.stage1, net.stage2, net.stage3):
+        stage.register_forward_hook(lambda _m, _i, output: maps.append(tuple(output.shape[1:])))
+    assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    assert maps == [(16, 32, 32), (32, 16, 16), (64, 8, 8)]
+
+
 @pytest.mark.parametrize("path", sorted(shelves.shelf("models").glob("*/model.py")))
 def test_models_on_the_shelf_import_torch_alone(path: Path) -> None:
     found = set()
