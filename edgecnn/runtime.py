@@ -33,8 +33,8 @@ needs no network. Every file that it names is called `NAME.something`, so that f
 one another; what else it leaves there is not kept. It is called in a process of its own, and what
 it made is proved before anybody relies on it (`edgecnn.converting`).
 
-The keys of `LIMITS` are `batch` (one size alone), `inputs` (a single image) and `types` (float32
-alone, behind uint8 pixels).
+The keys of `LIMITS` are `batch` (one size alone), `inputs` (a single image), `types` (float32
+alone, behind uint8 pixels) and `int8` (no quantized operators).
 
 It never installs anything and never runs elsewhere than it was asked to. What all runtimes need in
 the same way (checking inputs, naming providers, choosing threads) is done here, once.

@@ -88,7 +88,7 @@ def _convert(request: Request, folder: Path) -> Any:
     more = {}
     if getattr(adapter, "CONVERTS_NET", False):
         from edgecnn.bundle import open_bundle
-        from edgecnn.nets.pixels import pixel_net
+        from edgecnn.nets import pixel_net
 
         more = {"net": pixel_net(open_bundle(request.bundle))}
     return adapter.convert(

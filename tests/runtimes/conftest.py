@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from edgecnn import shelves
 from edgecnn.runtime import CheckedSession, Options, Variant, load_runtime, open_session
+
+_FOLDER = tempfile.TemporaryDirectory(prefix="edgecnn-suite-")
 
 MINE = str(Path(__file__).parent / "mine")
 
@@ -19,16 +25,62 @@ class Place(NamedTuple):
     runtime: str
     provider: str
 
+    @property
+    def reads_onnx(self) -> bool:
+        return "onnx" in load_runtime(self.runtime).FORMATS
+
+    def takes(self, limit: str) -> bool:
+        """Say whether the runtime names no such limit."""
+        return limit not in self._limits
+
+    def needs(self, limit: str) -> None:
+        """Skip a test of what the runtime itself says that it cannot take."""
+        if not self.takes(limit):
+            pytest.skip(self._limits[limit])
+
+    @property
+    def _limits(self) -> Mapping[str, str]:
+        limits: Mapping[str, str] = getattr(load_runtime(self.runtime), "LIMITS", {})
+        return limits
+
+    def own(self, variant: Variant) -> Variant:
+        """Give a variant in a format that the runtime reads: by its own conversion, once."""
+        if variant.format != "onnx" or self.reads_onnx:
+            return variant
+        return _converted(self.runtime, variant.name, variant.preprocessing, variant.path)
+
     def open(
         self, variant: Variant, threads: int = 1, options: Options | None = None
     ) -> CheckedSession:
         return open_session(
-            variant,
+            self.own(variant),
             runtime=self.runtime,
             provider=self.provider,
             threads=threads,
             options=options,
         )
+
+
+@cache
+def _converted(runtime: str, name: str, preprocessing: bool, path: Path) -> Variant:
+    source = Variant(name, "fp32", "onnx", (str(path),), preprocessing)
+    adapter: Any = load_runtime(runtime)
+    folder = Path(tempfile.mkdtemp(dir=_FOLDER.name))
+    more: dict[str, Any] = {}
+    if getattr(adapter, "CONVERTS_NET", False):
+        from tests.runtimes.nets import OnnxNet
+
+        source = replace(source, preprocessing=True)
+        more = {"net": OnnxNet(path)}
+    made = adapter.convert(source, folder, name="converted", options={}, **more)
+    (own_format,) = adapter.FORMATS
+    return replace(
+        source,
+        format=own_format,
+        files=tuple(str(folder / file) for file in made.files),
+        batch=made.batch,
+        preprocessing=made.preprocessing,
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,43 @@ def many_expected(arrays: Arrays) -> Arrays:
         "opposite": ~arrays["flag"],
         "fixed": np.array([1, 2], np.float32),
     }
+
+
+ONE_INPUT = (TensorSpec("a", "float32", (1, 3, 4, 5)),)
+ONE_OUTPUTS = (
+    TensorSpec("rectified", "float32", (1, 3, 4, 5)),
+    TensorSpec("negative", "float32", (1, 3, 4, 5)),
+)
+
+
+def one() -> ModelProto:
+    """Give a graph of a single float image, for engines that take nothing else."""
+    nodes = [
+        helper.make_node("Relu", ["a"], ["rectified"]),
+        helper.make_node("Neg", ["a"], ["negative"]),
+    ]
+    return model(nodes, ONE_INPUT, ONE_OUTPUTS)
+
+
+def one_arrays(count: int = 1) -> Arrays:
+    """Give an input for `one`; another for each count."""
+    return {"a": np.random.default_rng(count).normal(size=(1, 3, 4, 5)).astype(np.float32)}
+
+
+def one_expected(arrays: Arrays) -> Arrays:
+    """Compute what `one` gives."""
+    return {"rectified": np.maximum(arrays["a"], 0), "negative": -arrays["a"]}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A graph with what goes in and what comes out."""
+
+    variant: Variant
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    arrays: Callable[..., Arrays]
+    expected: Callable[[Arrays], Arrays]
 
 
 def _value(spec: TensorSpec) -> Any:

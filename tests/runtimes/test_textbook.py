@@ -29,9 +29,10 @@ seeds = st.integers(0, 2**32 - 1)
 Answer = Callable[..., NDArray[Any]]
 
 
-@pytest.fixture(params=["declared", "float64"])
+@pytest.fixture(params=["fp32", "float64"])
 def answer(place: Place, tmp_path: Path, request: pytest.FixtureRequest) -> Answer:
     """Give a function that runs one operator; the reference also does so in double."""
+    place.needs("batch")
     options: Options = {}
     if place.runtime == "reference":
         options = {"precision": request.param}
