@@ -61,6 +61,9 @@ class Place(NamedTuple):
         )
 
 
+_ALWAYS_HERE = (Place("ort", "cpu"), Place("reference", "cpu"), Place(MINE, "cpu"))
+
+
 @cache
 def _converted(runtime: str, name: str, preprocessing: bool, path: Path) -> Variant:
     source = Variant(name, "fp32", "onnx", (str(path),), preprocessing)
@@ -70,8 +73,8 @@ def _converted(runtime: str, name: str, preprocessing: bool, path: Path) -> Vari
     if getattr(adapter, "CONVERTS_NET", False):
         from tests.runtimes.nets import OnnxNet
 
-        source = replace(source, preprocessing=True)
-        more = {"net": OnnxNet(path)}
+        net = OnnxNet(path)
+        source, more = replace(source, preprocessing=True, batch=net.batch), {"net": net}
     made = adapter.convert(source, folder, name="converted", options={}, **more)
     (own_format,) = adapter.FORMATS
     return replace(
@@ -81,6 +84,20 @@ def _converted(runtime: str, name: str, preprocessing: bool, path: Path) -> Vari
         batch=made.batch,
         preprocessing=made.preprocessing,
     )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip where an engine or a device is not here, but never what every checkout has."""
+    place = getattr(item, "callspec", None) and item.callspec.params.get("place")  # type: ignore[attr-defined]
+    if not isinstance(place, Place):
+        return
+    adapter = load_runtime(place.runtime)
+    chosen = item.config.getoption("--runtime") and place.provider == adapter.PROVIDERS[0]
+    if chosen or place in _ALWAYS_HERE:
+        return
+    there = adapter.availability(place.provider)
+    if not there.ok:
+        pytest.skip(f"{there.reason} {there.remedy}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

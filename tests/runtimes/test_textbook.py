@@ -33,6 +33,8 @@ Answer = Callable[..., NDArray[Any]]
 def answer(place: Place, tmp_path: Path, request: pytest.FixtureRequest) -> Answer:
     """Give a function that runs one operator; the reference also does so in double."""
     place.needs("batch")
+    if not place.reads_onnx:
+        pytest.skip("a graph whose every size is open is not converted")
     options: Options = {}
     if place.runtime == "reference":
         options = {"precision": request.param}
