@@ -19,6 +19,7 @@ _EXTRAS = {
     "onnx": "onnx",
     "onnx_ir": "onnx",
     "onnxruntime": "cpu",
+    "openvino": "openvino",
     "altair": "report",
     "jinja2": "report",
     "vl_convert": "report",
