@@ -135,6 +135,12 @@ def _version(name: str) -> str | None:
         return None
 
 
+def other_providers(runtime: str) -> tuple[str, ...]:
+    """Name the providers that a runtime takes by name, where its engine has them."""
+    names: tuple[str, ...] = getattr(load_runtime(runtime), "OTHER_PROVIDERS", ())
+    return names
+
+
 def _places() -> Iterator[Place]:
     for name in shelves.runtime_names():
         try:
@@ -144,3 +150,8 @@ def _places() -> Iterator[Place]:
             continue
         for provider in runtime.PROVIDERS:
             yield Place(name, provider, runtime.availability(provider))
+        # Few of these are ever here, and none that is not would tell anything.
+        for provider in other_providers(name):
+            available = runtime.availability(provider)
+            if available.ok:
+                yield Place(name, provider, available)

@@ -108,14 +108,20 @@ class Needed:
                 "Use such as --min-coverage 95%.",
             )
 
+    @staticmethod
+    def of(options: Mapping[str, str] | None, min_coverage: float | None) -> Needed:
+        """Give what is needed where a runtime is opened with these options."""
+        return Needed((options or {}).get(FALLBACK) == "on", min_coverage)
+
     @property
     def everything(self) -> bool:
         """Every operator must be computed there."""
         return not self.fallback and self.min_coverage is None
 
-    def options(self, given: Mapping[str, str] | None) -> dict[str, str]:
-        """Give a runtime's options, with the one that lets it leave operators to the CPU."""
-        return {**(given or {}), **({} if self.everything else {FALLBACK: "on"})}
+
+def allow_fallback(options: Mapping[str, str] | None) -> dict[str, str]:
+    """Add the option that lets a runtime leave operators to the CPU."""
+    return {**(options or {}), FALLBACK: "on"}
 
 
 def check_placement(placement: Placement, needed: Needed, name: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgecnn.errors import UnavailableError
 from edgecnn.placement import Needed, Placement, check_placement
-from edgecnn.runtime import Options, Variant, check_available
+from edgecnn.runtime import Options, Variant, load_runtime, normalise_provider
 from edgecnn.worker import Opened, Prepared, Worker
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def prove_placement(
     variant: Variant,
     batches: Callable[[Opened], Sequence[Mapping[str, Any]]],
     *,
-    needed: Needed | None = None,
+    min_coverage: float | None = None,
     runtime: str = "ort",
     provider: str | None = None,
     threads: int | None = None,
@@ -33,7 +33,8 @@ def prove_placement(
     Args:
         variant: A located variant.
         batches: Makes inputs, once it is known what goes in; the first of them is run.
-        needed: How much must be computed there; everything by default.
+        min_coverage: The share (0 to 1) of the time that must be spent there, where the options
+            allow the runtime to leave operators to the CPU. Where they do not, it is everything.
         runtime: Name or path of the runtime.
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator; by default the cores that this process may use.
@@ -49,8 +50,9 @@ def prove_placement(
             none.
         EdgeCNNError: What `runtime.open_session` raises.
     """
-    needed = needed or Needed()
-    where = check_available(runtime, provider).provider
+    needed = Needed.of(options, min_coverage)
+    # What a worker is for: the engine itself is not imported here.
+    where = normalise_provider(provider or load_runtime(runtime).PROVIDERS[0])
     if where == _ALWAYS_ALL and needed.everything:
         return None
     with Worker(memory_limit=memory_limit, environment=_environment()) as worker:

@@ -25,6 +25,8 @@ from edgecnn.benchmark.samples import (
 )
 from edgecnn.benchmark.warmup import warm_up
 from edgecnn.errors import RuntimeCrashed
+from edgecnn.placement import Placement
+from edgecnn.placing import prove_placement
 from edgecnn.progress import Progress
 from edgecnn.runtime import Options
 from edgecnn.spec import InputContract, Variant
@@ -46,6 +48,7 @@ class Place:
         threads: As in `runtime.open_session`.
         options: As in `runtime.open_session`.
         cores: CPUs that its process is pinned to; None for all that this process may use.
+        min_coverage: As in `placing.prove_placement`.
     """
 
     runtime: str = "ort"
@@ -53,6 +56,7 @@ class Place:
     threads: int | None = None
     options: Options | None = None
     cores: tuple[int, ...] | None = None
+    min_coverage: float | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ class Run:
         self._between = between
         self._began = time.perf_counter()
         self.opened: dict[str, Opened] = {}
+        self.placements: dict[str, Placement | None] = {}
         self._sessions: list[SessionRecord] = []
         self._blocks: list[Block] = []
         self._checks: list[Checks] = []
@@ -134,8 +139,12 @@ class Run:
         """Measure until the plan is fulfilled or nothing is left that runs.
 
         Raises:
-            EdgeCNNError: A variant cannot be opened; a crash or a hang is only recorded.
+            EdgeCNNError: A variant cannot be opened, or is not computed where it was to be; a crash
+                or a hang is only recorded.
         """
+        for subject in self._subjects:
+            with self._recording_crash(subject.name):
+                self._prove_placement(subject)
         for replicate in range(self._plan.replicates):
             if self._over(replicate):
                 return
@@ -149,6 +158,20 @@ class Run:
                     self._finish(lane)
             self._between()
             self._keep()
+
+    def _prove_placement(self, subject: Subject) -> None:
+        self._say(f"asking where {subject.name} is computed", 0)
+        place = subject.place
+        self.placements[subject.name] = prove_placement(
+            subject.variant,
+            subject.batches,
+            min_coverage=place.min_coverage,
+            runtime=place.runtime,
+            provider=place.provider,
+            threads=place.threads,
+            options=place.options,
+            memory_limit=subject.memory_limit,
+        )
 
     def _over(self, replicates: int) -> bool:
         if self._plan.budget_seconds is not None and replicates:

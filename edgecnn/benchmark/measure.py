@@ -25,13 +25,13 @@ from edgecnn.bundle import Bundle
 from edgecnn.conditions import Conditions, Watch
 from edgecnn.errors import InputError, RuntimeCrashed
 from edgecnn.gating import parse_gates, refuse_unknown
+from edgecnn.placement import allow_fallback
 from edgecnn.plain import Request
 from edgecnn.progress import Progress
 from edgecnn.records import to_builtins
 from edgecnn.reports import Report, make_report, version_of
 from edgecnn.runtime import Options, check_available
 from edgecnn.spec import InputContract, Variant
-from edgecnn.worker import Opened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,6 +73,8 @@ def bench(
     warmup: int | None = None,
     budget: float | None = None,
     cold_start: bool = True,
+    fallback: bool = False,
+    min_coverage: float | None = None,
     scenarios: Wanted | None = None,
     baseline: Bundle | Path | str | None = None,
     fail_if: Sequence[str] = (),
@@ -102,6 +104,9 @@ def bench(
         budget: Seconds that everything may take together, in place of a duration. At least one
             replicate is measured, however long it takes.
         cold_start: Report how long a fresh process takes until its first answer.
+        fallback: Let the CPU compute what the provider cannot; the report says how much that is.
+        min_coverage: The share (0 to 1) of the time that must be spent on the provider, while the
+            CPU may compute the rest.
         scenarios: What to measure beyond the steady state; each takes about the duration more for
             each variant.
         baseline: Another bundle, or file, to measure in the same run; variants are compared with
@@ -124,7 +129,9 @@ def bench(
     plan = replace(make_plan(duration, iterations, warmup, budget), cold_start=cold_start)
     gates = parse_gates(fail_if, "bench", baseline=baseline is not None)
     target = check_available(runtime, provider)
-    place = Place(runtime, target.provider, threads, options)
+    if fallback or min_coverage is not None:
+        options = allow_fallback(options)
+    place = Place(runtime, target.provider, threads, options, min_coverage=min_coverage)
     if pin:
         place = pinned(place, scenarios or Wanted())
     request = Request(None if inputs is None else Path(inputs), input_shapes or {})
@@ -293,8 +300,9 @@ def _report(
         cores=job.subjects[0].place.cores or (),
         precision=opened.precision,
         options=dict(job.subjects[0].place.options or {}),
+        min_coverage=job.subjects[0].place.min_coverage,
     )
-    measured = [_measured(subject, run.opened.get(subject.name)) for subject in job.subjects]
+    measured = [_measured(subject, run) for subject in job.subjects]
     samples = replace(run.samples, failures=(*run.samples.failures, *more.failures))
     report = sum_up(
         samples,
@@ -309,11 +317,13 @@ def _report(
     return replace(report, baseline=job.baseline)
 
 
-def _measured(subject: Subject, opened: Opened | None) -> Measured:
+def _measured(subject: Subject, run: Run) -> Measured:
+    opened = run.opened.get(subject.name)
     size = sum(Path(file).stat().st_size for file in subject.variant.files)
     place = f"{opened.runtime}/{opened.provider}" if opened else ""
     threads = opened.threads if opened else 0
-    return Measured(subject.name, subject.variant.precision, size, place, threads)
+    placement = run.placements.get(subject.name)
+    return Measured(subject.name, subject.variant.precision, size, place, threads, placement)
 
 
 def _save(blank: Report, keep: Callable[[Report], None], report: BenchReport) -> None:

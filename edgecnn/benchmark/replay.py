@@ -65,7 +65,7 @@ def replay(
     chosen = runtime or _known_runtime(setup.runtime, path)
     target = check_available(chosen, setup.provider)
     how = setup.options if options is None else options
-    place = Place(chosen, target.provider, setup.threads, how)
+    place = Place(chosen, target.provider, setup.threads, how, min_coverage=setup.min_coverage)
     if setup.cores:
         place = pinned(place, Wanted())
     measured = model or own_bundle(path)

@@ -15,6 +15,7 @@ from edgecnn.benchmark.upgrade import from_version_1
 from edgecnn.conditions import Conditions, Doubt
 from edgecnn.gating import GateResult
 from edgecnn.options import FP32
+from edgecnn.placement import Placement
 from edgecnn.spec import Precision
 from edgecnn.stats import Interval
 
@@ -70,6 +71,8 @@ class VariantLatency:
         cpu_seconds: CPU time of a call, of all threads of the process.
         spin_seconds: CPU time after the last call of a turn until all threads were idle; the
             median of the turns.
+        placement: Where its operators were computed, of a run apart; None on the CPU, or where the
+            runtime does not tell.
     """
 
     variant: str
@@ -94,6 +97,7 @@ class VariantLatency:
     intervals: dict[str, Interval] = field(default_factory=dict)
     cpu_seconds: float | None = None
     spin_seconds: float | None = None
+    placement: Placement | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,8 @@ class Setup:
         cores: CPUs that the processes were pinned to; empty if they were not.
         precision: What float32 operators computed in, as the runtime reports it.
         options: The runtime's own options that were given.
+        min_coverage: The share (0 to 1) of the time that had to be spent on the provider; None
+            where that was everything, or the option `fallback` allows less.
     """
 
     runtime: str
@@ -125,6 +131,7 @@ class Setup:
     # A report before version 3 has none of these.
     precision: str = FP32
     options: dict[str, str] = field(default_factory=dict)
+    min_coverage: float | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from edgecnn.benchmark.report import BenchReport, ColdStart, Setup, VariantLaten
 from edgecnn.benchmark.samples import Samples, SessionRecord
 from edgecnn.benchmark.scenarios.report import ScenarioReport
 from edgecnn.conditions import Conditions
+from edgecnn.placement import Placement
 from edgecnn.spec import Precision
 from edgecnn.stats import Interval, percentile
 
@@ -34,6 +35,7 @@ class Measured:
     size_bytes: int
     place: str = ""
     threads: int = 0
+    placement: Placement | None = None
 
 
 def latency(what: Measured, samples: Samples, batch_size: int) -> VariantLatency:
@@ -64,6 +66,7 @@ def latency(what: Measured, samples: Samples, batch_size: int) -> VariantLatency
         intervals=intervals(what.name, samples),
         cpu_seconds=_cpu_seconds(what.name, samples),
         spin_seconds=_spin_seconds(what.name, samples),
+        placement=what.placement,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edgecnn.cli._bench_loadgen import print_loadgen
 from edgecnn.cli._bench_scenarios import print_resources, print_scenarios
 from edgecnn.cli._options import note
+from edgecnn.cli._placement import print_placements
 from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def print_bench(report: BenchReport) -> None:
     print_resources(report)
     print_scenarios(report.scenarios)
     print_loadgen(report)
+    print_placements(report)
     for comparison in report.comparisons:
         say(f"{comparison.verdict}.")
     for row in report.variants:

@@ -39,6 +39,7 @@ from edgecnn.cli._options import (
     threads_option,
     variant_option,
 )
+from edgecnn.cli._placement import placement_options
 from edgecnn.cli._progress import progress_bar
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 @runtime_option
 @provider_option
 @engine_options
+@placement_options
 @threads_option
 @click.option(
     "--pin/--no-pin",

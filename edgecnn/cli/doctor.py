@@ -42,9 +42,23 @@ def _show(found: Environment) -> None:
     if found.packages:
         table("Packages", ("", "installed", "comes with"), map(_package, found.packages))
     table("Runtimes", ("", "provider", "", "uses"), map(_place, found.places), left=2)
+    if by_name := dict(_by_name(found)):
+        say("Providers that are taken by name, where the engine has them:\n")
+        facts(by_name.items())
+        say("")
     for place in found.places:
         if place.availability.requirements or not place.availability.ok:
             _explain(place)
+
+
+def _by_name(found: Environment) -> Iterator[tuple[str, str]]:
+    from edgecnn.environment import other_providers
+
+    here = {(place.runtime, place.provider) for place in found.places}
+    for runtime in dict.fromkeys(place.runtime for place in found.places if place.provider):
+        absent = [name for name in other_providers(runtime) if (runtime, name) not in here]
+        if absent:
+            yield runtime, ", ".join(absent)
 
 
 def _facts(found: Environment) -> Iterator[tuple[str, str]]:

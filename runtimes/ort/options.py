@@ -89,16 +89,10 @@ def choose(provider: str, given: Options) -> dict[str, str]:
         if name != "precision" and not _means_something(name, value, provider):
             raise InputError(
                 f"The option '{name}={value}' of '{NAME}' changes nothing on '{provider}'.",
-                "Leave it out; it is for " + " and ".join(_where(name, value)) + ".",
+                f"Leave it out; it is for {' and '.join(_ONLY_ON[name, value])}.",
             )
     return chosen
 
 
 def _means_something(name: str, value: str, provider: str) -> bool:
-    if (name, value) == ("fallback", "on"):
-        return provider != "cpu"
     return provider in _ONLY_ON.get((name, value), (provider,))
-
-
-def _where(name: str, value: str) -> tuple[str, ...]:
-    return _ONLY_ON.get((name, value), ("every provider but cpu",))

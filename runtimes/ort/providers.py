@@ -19,7 +19,6 @@ WHEELS = {
     "directml": "onnxruntime-directml",
     "qnn": "onnxruntime-qnn<2",
     "coreml": "onnxruntime",
-    "azure": "onnxruntime",
 }
 SYSTEMS = {"directml": "Windows", "qnn": "Windows", "coreml": "macOS"}
 UNPUBLISHED = (

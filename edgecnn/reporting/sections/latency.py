@@ -25,6 +25,7 @@ from edgecnn.reporting.drawing import (
 )
 from edgecnn.reporting.material import Kept, Material
 from edgecnn.reporting.sections._distribution import distribution, supported
+from edgecnn.reporting.sections._placements import placement_tables
 from edgecnn.reporting.words import size, time, time_range
 from edgecnn.stats import Interval
 
@@ -47,7 +48,7 @@ def build(material: Material) -> Section | None:
     ):
         figures.append(_course(kept))  # reports of version 1 do not say when
     values = {"kept": kept, "figures": figures, "table": _table(kept.body), "setup": _setup(kept)}
-    return Section(values)
+    return Section(values | {"placements": placement_tables(kept.body)})
 
 
 def _measured(body: BenchReport) -> dict[str, list[float]]:

@@ -1,0 +1,85 @@
+"""Options that say how much must be computed on the provider, and what is printed of it."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from edgecnn.cli._options import Command
+
+if TYPE_CHECKING:
+    from edgecnn.benchmark import BenchReport
+
+_fallback_option = click.option(
+    "--fallback/--no-fallback",
+    default=False,
+    show_default=True,
+    help="Let the CPU compute what the provider cannot; the result says so.",
+)
+
+
+def placement_options(command: Command) -> Command:
+    """Add `--fallback` and `--min-coverage`, as keywords of `edgecnn.bench`."""
+    return cast(Command, _fallback_option(_coverage_option(command)))
+
+
+def fallback_option(command: Command) -> Command:
+    """Add `--fallback`, which goes into the keyword `options`: put it below `engine_options`."""
+
+    @wraps(command)
+    def with_fallback(
+        *arguments: Any, fallback: bool, options: dict[str, str] | None, **others: Any
+    ) -> Any:
+        from edgecnn.placement import allow_fallback
+
+        return command(
+            *arguments, options=allow_fallback(options) if fallback else options, **others
+        )
+
+    return cast(Command, _fallback_option(with_fallback))
+
+
+def print_placements(report: BenchReport) -> None:
+    """Say where the operators were computed, if that was not all on the provider."""
+    from edgecnn.cli._show import table
+    from edgecnn.cli._terminal import say
+    from edgecnn.placement import describe
+
+    for row in report.variants:
+        placement = row.placement
+        if placement is None or (placement.complete and not placement.copies):
+            continue
+        rows = [
+            (each.operator, each.name, each.provider, f"{each.time_ns / 1e3:,.0f} µs")
+            for each in placement.elsewhere
+        ]
+        if rows:
+            headers = ("operator", "name", "computed on", "time")
+            table(f"{row.variant}: not on {placement.provider}", headers, rows, left=3)
+        say(f"{row.variant}: {describe(placement)}.")
+
+
+def _share(context: click.Context, option: click.Parameter, value: str | None) -> float | None:
+    from edgecnn.errors import InputError
+    from edgecnn.units import parse
+
+    if value is None:
+        return None
+    try:
+        quantity = parse(value)
+    except InputError as error:
+        raise click.BadParameter(error.problem, context, option) from error
+    if quantity.kind != "share" or quantity.signed or not 0 < quantity.value <= 1:
+        raise click.BadParameter("write a share such as 95%.", context, option)
+    return quantity.value
+
+
+_coverage_option = click.option(
+    "--min-coverage",
+    metavar="SHARE",
+    callback=_share,
+    help="Share of the time that must be spent on the provider, such as 95%; the CPU may compute "
+    "the rest.  [default: everything]",
+)
