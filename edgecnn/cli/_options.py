@@ -213,7 +213,7 @@ def engine_options(command: Command) -> Command:
     def with_options(
         *arguments: Any, precision: str | None, engine_options: tuple[str, ...], **others: Any
     ) -> Any:
-        options = _engine_options(precision, engine_options)
+        options = parse_engine_options(precision, engine_options)
         return command(*arguments, options=options or None, **others)
 
     extended = cast(Command, with_options)
@@ -238,7 +238,12 @@ _engine_option = click.option(
 )
 
 
-def _engine_options(precision: str | None, given: tuple[str, ...]) -> dict[str, str]:
+def parse_engine_options(precision: str | None, given: tuple[str, ...]) -> dict[str, str]:
+    """Read `--precision NAME` and each `--option NAME=VALUE`.
+
+    Raises:
+        UsageError: One is not written so, or two contradict one another.
+    """
     options = {} if precision is None else {"precision": precision}
     for text in given:
         name, sign, value = (part.strip() for part in text.partition("="))

@@ -1,4 +1,4 @@
-"""Export a net to ONNX, proved against torch, and to int8."""
+"""Export a net to ONNX, proved against torch, to int8, and to the formats of other engines."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from edgecnn.cli._convert import ONNX, convert_bundle, convert_options, refuse_others
 from edgecnn.cli._int8 import int8_options, print_fp16, print_int8, stop_at_gate
 from edgecnn.cli._options import (
     bundle_argument,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @bundle_argument
+@convert_options
 @click.option("--quantize/--no-quantize", default=None, help="Make an int8 variant, too.")
 @click.option(
     "--precision",
@@ -55,11 +57,19 @@ if TYPE_CHECKING:
 @data_dir_option
 @threads_option
 @json_option
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     bundle: Path | None,
     quantize: bool | None,
     precision: str | None,
     *,
+    format: str,
+    source: str,
+    engine_options: tuple[str, ...],
+    name: str | None,
+    runtime: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -68,7 +78,35 @@ def command(
     The file must agree with torch, or with the imported file, in float64 on the golden images
     before it gets its name. The variant is called fp32; without preprocessing fp32-nchw, with a
     fixed batch fp32-b1 and so on.
+
+    With --format, a variant that is there is converted for another engine by the runtime that
+    writes this format, and must be as near to the golden outputs on that runtime.
     """
+    refuse_others(context, format)
+    if format != ONNX:
+        convert_bundle(
+            bundle,
+            format,
+            source=source,
+            name=name,
+            runtime=runtime,
+            precision=precision,
+            engine_options=engine_options,
+            threads=options["threads"],
+            as_json=as_json,
+        )
+        return
+    _export(bundle, quantize, precision, as_json=as_json, **options)
+
+
+def _export(
+    bundle: Path | None,
+    quantize: bool | None,
+    precision: str | None,
+    *,
+    as_json: bool,
+    **options: Any,
+) -> None:
     from edgecnn.exporting import export
     from edgecnn.reports import make_report
 
