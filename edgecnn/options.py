@@ -58,7 +58,7 @@ def precision_asked(runtime: str, choices: Choices, given: Options) -> str:
     if asked not in possible:
         raise InputError(
             f"The runtime '{runtime}' does not compute float32 operators in '{asked}'.",
-            f"Use `--precision {' or '.join(possible)}`.",
+            f"Use --precision {' or '.join(possible)}.",
         )
     return asked
 

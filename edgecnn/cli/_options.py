@@ -234,7 +234,8 @@ _engine_option = click.option(
     "engine_options",
     multiple=True,
     metavar="NAME=VALUE",
-    help="An option of the runtime's own, such as spinning=off; may be repeated.",
+    help="An option of the runtime's own, such as spinning=off; of one among several runtimes, "
+    "such as openvino:precision=bf16. May be repeated.",
 )
 
 
