@@ -70,6 +70,7 @@ class Subject:
         place: Where it is measured.
         memory_limit: Bytes that its session may take beyond the engine; None for any.
         contract: How pictures become its input; None where that is not known.
+        launch: Starts the process that it is measured in, with `memory_limit` and `cores`.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Subject:
     place: Place
     memory_limit: int | None = None
     contract: InputContract | None = None
+    launch: Callable[..., Worker] = Worker
 
 
 @dataclass
@@ -190,7 +192,8 @@ class Run:
                 continue
             self._say(f"opening {subject.name}", replicate)
             with self._recording_crash(subject.name):
-                worker = Worker(memory_limit=subject.memory_limit, cores=subject.place.cores)
+                limit, cores = subject.memory_limit, subject.place.cores
+                worker = subject.launch(memory_limit=limit, cores=cores)
                 lane = _Lane(subject, stack.enter_context(worker))
                 self._open(lane, replicate)
                 lanes.append(lane)

@@ -1,0 +1,419 @@
+"""Where should a net run? Every runtime that is here, in turn with plain ONNX Runtime.
+
+For each bundle one run of the engine: every runtime that reads one of its variants, in fp32 and
+int8, on 1 and on 2 threads, each in fresh processes that take turns there and back. What all are
+compared with is a bare loop of `InferenceSession.run` on the fp32 file, with ONNX Runtime's own
+defaults and as many threads, in a process without edgecnn (`bare.py`). A ratio has its 95 %
+interval and the noise floor beside it. Formats of other engines take part where the bundle has
+variants in them: `edgecnn export BUNDLE --format ncnn`. The reference runtime does not: it is there
+to be right.
+
+Beside the times stand, from the same processes, the cold start (Python, imports, loading, the first
+answer) and the most memory that was resident; the size of the engine's packages and of what they
+alone need; and the share of this machine's peak: two operations for each multiply-accumulate that
+`edgecnn inspect` counts, over the best rate that a matrix product of ONNX Runtime reached just
+before (float32, or uint8 by int8 for int8) by as many threads.
+
+With --tune, `edgecnn tune` first looks for the fastest way on each number of threads within so many
+seconds, and what it finds takes part in the run.
+
+    python benchmarks/runtimes.py runs/lenet runs/resnet8 runs/resnet20 runs/mobilenet_v2 --tune 5m
+    python benchmarks/runtimes.py runs/lenet --seconds 2s --replicates 2 --threads 1
+
+Prints tables in Markdown; after each net everything is in results/, with the median of each turn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bare import BareWorker
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from edgecnn import shelves
+from edgecnn.benchmark.engine import Place, Run, Subject
+from edgecnn.benchmark.estimate import LatencyComparison
+from edgecnn.benchmark.inputs import bundle_images, make_batches
+from edgecnn.benchmark.plan import make_plan
+from edgecnn.benchmark.samples import Samples
+from edgecnn.benchmark.summing import Measured, comparisons, latency
+from edgecnn.bundle import Bundle, open_bundle
+from edgecnn.errors import EdgeCNNError, UnavailableError
+from edgecnn.inspection import inspect
+from edgecnn.profiling.peaks import measure_peaks
+from edgecnn.profiling.report import Peaks
+from edgecnn.records import to_builtins
+from edgecnn.reports import make_report
+from edgecnn.runtime import load_runtime, most_threads
+from edgecnn.spec import Variant
+from edgecnn.units import seconds
+from edgecnn.worker import Opened, Worker
+
+NOT_COMPARED = {"reference"}
+# Ways to run an engine that people know it by, beside its defaults.
+SETTINGS: Mapping[str, Sequence[dict[str, str]]] = {
+    "torch": ({"mode": "eager"}, {"mode": "compiled"}),
+    "openvino": ({}, {"precision": "bf16"}),
+}
+PLAIN = "plain"
+HEAD = (
+    "| runtime | variant | median | ratio | 95 % interval | noise floor | of the peak "
+    "| cold start | peak memory | installed |\n|---|---|---|---|---|---|---|---|---|---|"
+)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One way to run a net.
+
+    Attributes:
+        label: The runtime and its settings, for people.
+        variant: Name of the variant.
+        threads: Threads within an operator.
+        subject: What the engine measures.
+        opened: What the runtime said of itself when it was tried; None of the bare loop.
+    """
+
+    label: str
+    variant: str
+    threads: int
+    subject: Subject
+    opened: Opened | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was found of one lane, against the bare loop on as many threads.
+
+    Attributes:
+        label: The runtime and its settings.
+        variant: Name of the variant.
+        threads: Threads within an operator.
+        precision: What float32 operators computed in.
+        median_us: Median time of a call.
+        comparison: With the bare loop; None of itself and of what failed.
+        share_of_peak: Of this machine's peak, from 0; None where no peak was measured for such
+            numbers.
+        cold_start_ms: From nothing to the first answer; the median of the processes.
+        peak_bytes: The most memory that was resident; the median of the processes.
+        installed_bytes: The engine's packages, and what they alone need.
+        failure: Why it was not measured to the end; empty if it was.
+    """
+
+    label: str
+    variant: str
+    threads: int
+    precision: str
+    median_us: float | None
+    comparison: LatencyComparison | None
+    share_of_peak: float | None
+    cold_start_ms: float | None
+    peak_bytes: int
+    installed_bytes: int
+    failure: str = ""
+
+
+@dataclass
+class Result:
+    """What was found of one net.
+
+    Attributes:
+        net: The bundle's name.
+        macs: Multiply-accumulates of one picture.
+        rows: By threads, then in the order of the lanes.
+        peaks: By threads.
+        left_out: What could not take part, and why.
+        tuned: What `edgecnn tune` said, by threads.
+        turns: Every turn of every process.
+    """
+
+    net: str
+    macs: int | None
+    rows: list[Row] = field(default_factory=list)
+    peaks: dict[int, Peaks] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    tuned: dict[int, Any] = field(default_factory=dict)
+    turns: list[Turn] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One turn of one process; times in nanoseconds.
+
+    Attributes:
+        lane: The runtime with its settings, the variant and the threads.
+        replicate: Counted from 0.
+        process: Its place among all.
+        at_seconds: When it began, since the run did.
+        calls: Timed calls.
+        median_ns: Median.
+        minimum_ns: Fastest.
+        cpu_ns: CPU time of all threads during these calls.
+    """
+
+    lane: str
+    replicate: int
+    process: int
+    at_seconds: float
+    calls: int
+    median_ns: float
+    minimum_ns: int
+    cpu_ns: int
+
+
+def main() -> None:
+    options = arguments()
+    results: list[Result] = []
+    for folder in options.bundles:
+        bundle = open_bundle(folder)
+        result = Result(folder.name, multiply_accumulates(bundle))
+        results.append(result)
+        found = list(lanes(bundle, options, result))
+        result.peaks = {count: peaks(count) for count in options.threads}
+        run = Run([lane.subject for lane in found], plan(options), lambda: None, tell)
+        run.go()
+        result.turns = list(turns(run.samples))
+        result.rows = [row(lane, result, run.samples) for lane in found]
+        print("\n".join(table(result)), flush=True)
+        report = make_report("runtimes", {"results": to_builtins(results)}, {})
+        options.output.write_text(json.dumps(asdict(report)) + "\n")
+    print(f"\n{options.output}")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("bundles", nargs="+", type=Path)
+    parser.add_argument("--threads", type=int, action="append", help="1 and 2 by default")
+    parser.add_argument("--seconds", type=seconds, default=120.0, help="of turns, for each net")
+    parser.add_argument("--replicates", type=int, default=5, help="rounds of fresh processes")
+    parser.add_argument("--tune", type=seconds, help="budget of each search; by default none")
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    options.threads = options.threads or [1, 2]
+    results = Path(__file__).parent / "results"
+    options.output = options.output or results / f"runtimes-{date.today()}.json"
+    return options
+
+
+def plan(options: argparse.Namespace) -> Any:
+    return replace(make_plan(options.seconds), replicates=options.replicates)
+
+
+def tell(text: str, share: float) -> None:
+    print(f"\r\x1b[K{100 * share:3.0f} % {text[:90]}", end="", file=sys.stderr, flush=True)
+
+
+def peaks(threads: int) -> Peaks:
+    tell(f"measuring what this machine can do on {threads} threads", 0)
+    return measure_peaks("ort", "cpu", threads, {}, {})
+
+
+def multiply_accumulates(bundle: Bundle) -> int | None:
+    (found,) = inspect(bundle, ["fp32"]).variants
+    return found.graph.macs if found.graph else None
+
+
+def lanes(bundle: Bundle, options: argparse.Namespace, result: Result) -> Iterator[Lane]:
+    for threads in options.threads:
+        yield bare_lane(bundle, threads)
+        ways = list(engine_ways(bundle, threads))
+        if options.tune:
+            ways += tuned_ways(bundle, threads, options.tune, result)
+        for label, variant, place in ways:
+            lane = engine_lane(bundle, label, variant, place)
+            tell(f"trying {lane.subject.name}", 0)
+            try:
+                yield replace(lane, opened=tried(lane.subject))
+            except EdgeCNNError as error:
+                result.left_out[lane.subject.name] = error.problem
+
+
+def bare_lane(bundle: Bundle, threads: int) -> Lane:
+    place = Place("ort", "cpu", threads)
+    subject = make_subject(bundle, name(PLAIN, "fp32", threads), bundle.locate("fp32"), place)
+    return Lane(PLAIN, "fp32", threads, replace(subject, launch=BareWorker))
+
+
+def engine_ways(bundle: Bundle, threads: int) -> Iterator[tuple[str, Variant, Place]]:
+    """Give each runtime on the shelf with each variant that it reads, and each of its settings."""
+    for runtime in shelves.runtime_names():
+        adapter = load_runtime(runtime)
+        most = most_threads(adapter)
+        if runtime in NOT_COMPARED or (most is not None and threads > most):
+            continue
+        for variant in bundle.manifest.variants:
+            if variant.format in adapter.FORMATS and variant.batch in ("dynamic", 1):
+                for settings in SETTINGS.get(runtime, ({},)):
+                    label = " ".join([runtime, *settings.values()])
+                    located = bundle.locate(variant.name)
+                    yield label, located, Place(runtime, None, threads, settings)
+
+
+def engine_lane(bundle: Bundle, label: str, variant: Variant, place: Place) -> Lane:
+    threads = place.threads or 1
+    subject = make_subject(bundle, name(label, variant.name, threads), variant, place)
+    return Lane(label, variant.name, threads, subject)
+
+
+def name(label: str, variant: str, threads: int) -> str:
+    return f"{label} {variant} on {threads}"
+
+
+def make_subject(bundle: Bundle, called: str, variant: Variant, place: Place) -> Subject:
+    contract, images = bundle.manifest.contract, bundle_images(bundle).pixels
+
+    def batches(what: Variant, opened: Opened) -> Any:
+        return make_batches(contract, what, opened, images, 1)
+
+    return Subject(called, variant, partial(batches, variant), place, contract=contract)
+
+
+def tried(subject: Subject) -> Opened:
+    """Open it once and run it, so that what cannot be measured does not end the run.
+
+    Raises:
+        EdgeCNNError: The engine is not here, or does not take this variant.
+    """
+    place = subject.place
+    with Worker() as worker:
+        opened = worker.open(
+            subject.variant,
+            runtime=place.runtime,
+            provider=place.provider,
+            threads=place.threads,
+            options=place.options,
+        )
+        if opened.threads != place.threads:
+            raise UnavailableError(f"It computes on {opened.threads} threads.", "")
+        worker.feed(subject.batches(opened))
+        worker.run(1)
+        return opened
+
+
+def turns(samples: Samples) -> Iterator[Turn]:
+    for block in samples.blocks:
+        for leg in block.legs:
+            times, lane = leg.times_ns, samples.sessions[leg.session].variant
+            figures = (len(times), median(times), min(times), leg.cpu_ns)
+            yield Turn(lane, block.replicate, leg.session, leg.at_seconds, *figures)
+
+
+def row(lane: Lane, result: Result, samples: Samples) -> Row:
+    own, called = lane.subject.variant, lane.subject.name
+    size = sum(Path(file).stat().st_size for file in own.files)
+    base = name(PLAIN, "fp32", lane.threads)
+    base_found, found = (
+        latency(Measured(each, own.precision, size), samples, 1) for each in (base, called)
+    )
+    compared = comparisons(samples, [base_found, found], [(base, called)]) if base != called else []
+    cold = found.cold_start
+    return Row(
+        label=lane.label,
+        variant=lane.variant,
+        threads=lane.threads,
+        precision=lane.opened.precision if lane.opened else "fp32",
+        median_us=None if found.median_seconds is None else 1e6 * found.median_seconds,
+        comparison=compared[0] if compared else None,
+        share_of_peak=share_of_peak(lane, result, found.median_seconds),
+        cold_start_ms=None if cold is None else 1e3 * cold.total_seconds,
+        peak_bytes=found.peak_bytes,
+        installed_bytes=installed_bytes(lane.opened.versions if lane.opened else ["onnxruntime"]),
+        failure=found.failure,
+    )
+
+
+def share_of_peak(lane: Lane, result: Result, median_seconds: float | None) -> float | None:
+    kind = "int8" if lane.subject.variant.precision == "int8" else "fp32"
+    full = lane.opened is None or lane.opened.precision == "fp32"
+    if median_seconds is None or result.macs is None or not (full or kind == "int8"):
+        return None
+    (peak,) = [each for each in result.peaks[lane.threads].arithmetic if each.what == kind]
+    return 2 * result.macs / median_seconds / peak.rate
+
+
+def installed_bytes(packages: Mapping[str, str] | Sequence[str]) -> int:
+    """Sum up packages and what they alone need: what edgecnn itself needs is there anyway."""
+    alone = needed(packages) - needed(["edgecnn"])
+    return sum(
+        Path(str(file.locate())).stat().st_size
+        for package in alone
+        for file in metadata.files(package) or ()
+        if Path(str(file.locate())).is_file()
+    )
+
+
+def needed(packages: Mapping[str, str] | Sequence[str]) -> set[str]:
+    """Give packages, what they need here, what that needs, and so on."""
+    found: set[str] = set()
+    left = list(packages)
+    while left:
+        package = canonicalize_name(left.pop())
+        if package in found or not is_installed(package):
+            continue
+        found.add(package)
+        wanted = map(Requirement, metadata.requires(package) or ())
+        left += [
+            each.name for each in wanted if not each.marker or each.marker.evaluate({"extra": ""})
+        ]
+    return found
+
+
+def is_installed(package: str) -> bool:
+    try:
+        metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def table(result: Result) -> Iterator[str]:
+    print(file=sys.stderr)
+    for threads in sorted(result.peaks):
+        said = ", ".join(
+            f"{peak.what} {peak.rate / 1e9:.0f} GOP/s" for peak in result.peaks[threads].arithmetic
+        )
+        yield f"\n{result.net}, {threads} {'thread' if threads == 1 else 'threads'} ({said})\n"
+        yield HEAD
+        yield from (line(row) for row in result.rows if row.threads == threads)
+    for called, why in result.left_out.items():
+        yield f"\nLeft out: {called}: {why}"
+
+
+def line(row: Row) -> str:
+    cells = [row.label, row.variant]
+    if row.failure:
+        return f"| {' | '.join([*cells, row.failure, *[''] * 7])} |"
+    found = row.comparison
+    high = "" if found is None or found.high is None else f"{found.high:.2f}"
+    cells += [
+        "" if row.median_us is None else f"{row.median_us:,.1f} µs",
+        "1" if found is None else f"{found.ratio:.2f}",
+        "" if found is None else f"{found.low:.2f} to {high}",
+        "" if found is None else f"{100 * found.noise_floor:.1f} %",
+        "" if row.share_of_peak is None else f"{100 * row.share_of_peak:.0f} %",
+        "" if row.cold_start_ms is None else f"{row.cold_start_ms:.0f} ms",
+        f"{row.peak_bytes / 1e6:.0f} MB",
+        f"{row.installed_bytes / 1e6:.0f} MB",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def tuned_ways(
+    bundle: Bundle, threads: int, budget: float, result: Result
+) -> list[tuple[str, Variant, Place]]:
+    raise NotImplementedError
+
+
+if __name__ == "__main__":
+    main()
