@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from edgecnn.cli._options import Command
+from edgecnn.cli._options import Command, names
 
 if TYPE_CHECKING:
     from edgecnn.benchmark import BenchReport
@@ -22,7 +22,7 @@ _fallback_option = click.option(
 
 def placement_options(command: Command) -> Command:
     """Add `--fallback` and `--min-coverage`, as keywords of `edgecnn.bench`."""
-    return cast(Command, _fallback_option(_coverage_option(command)))
+    return _fallback_option(_coverage_option(command))
 
 
 def fallback_option(command: Command) -> Command:
@@ -30,15 +30,25 @@ def fallback_option(command: Command) -> Command:
 
     @wraps(command)
     def with_fallback(
-        *arguments: Any, fallback: bool, options: dict[str, str] | None, **others: Any
+        *arguments: Any, fallback: bool, options: dict[str, str] | None, runtime: str, **others: Any
     ) -> Any:
-        from edgecnn.placement import allow_fallback
-
-        return command(
-            *arguments, options=allow_fallback(options) if fallback else options, **others
-        )
+        if fallback:
+            options = {**(options or {}), **_allowing(names(runtime))}
+        return command(*arguments, options=options, runtime=runtime, **others)
 
     return cast(Command, _fallback_option(with_fallback))
+
+
+def _allowing(runtimes: tuple[str, ...]) -> dict[str, str]:
+    """Give the option for a runtime, or for those of several that have it."""
+    from edgecnn.placement import FALLBACK, allow_fallback
+    from edgecnn.runtime import load_runtime
+
+    adapters = [load_runtime(name) for name in runtimes]
+    takers = [each.NAME for each in adapters if FALLBACK in getattr(each, "OPTIONS", {})]
+    if len(runtimes) == 1 or not takers:
+        return allow_fallback(None)
+    return {f"{name}:{FALLBACK}": "on" for name in takers}
 
 
 def print_placements(report: BenchReport) -> None:

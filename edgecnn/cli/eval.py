@@ -32,7 +32,9 @@ from edgecnn.cli._options import (
     threads_option,
     variant_option,
 )
+from edgecnn.cli._placement import fallback_option
 from edgecnn.cli._terminal import say
+from edgecnn.cli._unread import say_unread
 
 if TYPE_CHECKING:
     from edgecnn.evaluation import EvalReport, PairedAccuracy
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 @runtime_option
 @provider_option
 @engine_options
+@fallback_option
 @threads_option
 @batch_size_option
 @click.option(
@@ -101,6 +104,8 @@ def command(
         )
     for text in found.notes:
         note(text)
+    if not variants:
+        say_unread(opened, options["runtime"])
     report = make_report("eval", found, found.measured)
     keep_report(report, opened.folder)
     if markdown:

@@ -24,6 +24,7 @@ from edgecnn.cli._options import (
     threads_option,
     variant_option,
 )
+from edgecnn.cli._placement import fallback_option
 from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ _FILE_REMEDIES = {
 @runtimes_option("Engines to run on; later ones are also compared with the first.")
 @providers_option
 @engine_options
+@fallback_option
 @threads_option
 @batch_size_option
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute error that is allowed.")

@@ -22,6 +22,7 @@ from edgecnn.cli._options import (
     runtime_option,
     threads_option,
 )
+from edgecnn.cli._placement import fallback_option
 from edgecnn.cli._progress import Tell, progress_bar
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 @runtime_option
 @provider_option
 @engine_options
+@fallback_option
 @threads_option
 @batch_size_option
 @json_option

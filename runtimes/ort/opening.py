@@ -21,6 +21,7 @@ from .wheels import SILENT, provider_libraries
 
 Change = Callable[[Any], None]
 _GPUS = ("cuda", "tensorrt")
+_TF32 = "NVIDIA_TF32_OVERRIDE"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ class Opening:
         """
         if self.provider in _GPUS:
             refuse_int8(self.variant, self.provider, forced=self.chosen["int8"] == "force")
-            self._prepare_gpu()
+            _set_tf32(self.provider, self.precision)
+            _load(provider_libraries(self.module, self.provider))
         source = recording.source if recording else self.variant.files[0]
         try:
             return self._open(source, recording.write_to if recording else _as_it_is)
@@ -116,11 +118,16 @@ class Opening:
         axes = [value.shape[0] for value in session.get_inputs() if value.shape]
         return {axis for axis in axes if isinstance(axis, str)}
 
-    def _prepare_gpu(self) -> None:
-        if self.provider == "tensorrt" and self.chosen["precision"] == "fp32":
-            # TensorRT has no such option in ONNX Runtime; NVIDIA's libraries read it as they start.
-            os.environ["NVIDIA_TF32_OVERRIDE"] = "0"
-        _load(provider_libraries(self.module, self.provider))
+
+def _set_tf32(provider: str, precision: str) -> None:
+    # NVIDIA's libraries read it as they start; 0 goes above what a program asks of them.
+    if precision == "tf32" and os.environ.get(_TF32) == "0":
+        raise UnavailableError(
+            f"{_TF32}=0 in the environment keeps NVIDIA's libraries from computing in tf32.",
+            f"Unset {_TF32}, or leave the precision out.",
+        )
+    if precision == "fp32" and provider == "tensorrt":
+        os.environ[_TF32] = "0"  # ONNX Runtime has no option for it there
 
 
 def _as_it_is(settings: Any) -> None:

@@ -20,7 +20,11 @@ WHEELS = {
     "qnn": "onnxruntime-qnn<2",
     "coreml": "onnxruntime",
 }
-SYSTEMS = {"directml": "Windows", "qnn": "Windows", "coreml": "macOS"}
+SYSTEMS = {
+    "directml": ("win32", "Windows"),
+    "qnn": ("win32", "Windows"),
+    "coreml": ("darwin", "macOS"),
+}
 UNPUBLISHED = (
     "acl",
     "armnn",

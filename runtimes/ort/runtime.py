@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.errors import InputError, RuntimeCrashed, UnavailableError
@@ -58,7 +59,8 @@ class OrtSession:
         self._recording = recording
         self._session: Any = opening.open(recording)
         self._feed: dict[str, NDArray[np.generic]] = {}
-        self._bound: dict[Any, OnCuda] = {}
+        self._bound: dict[tuple[tuple[str, tuple[int, ...]], ...], OnCuda] = {}
+        self._graphs = count()
         self.provider = normalise_provider(self._session.get_providers()[0])
         self.precision = opening.precision
         self.inputs = tuple(map(spec, self._session.get_inputs()))
@@ -115,11 +117,9 @@ class OrtSession:
     def _bind(self, feed: Arrays) -> OnCuda:
         # The buffers and the recorded graph of each call are its own: calls may take turns.
         chosen = self._opening.chosen
-        number = len(self._bound) if chosen["cuda_graph"] == "on" else None
+        graph = next(self._graphs) if chosen["cuda_graph"] == "on" else None
         pinned = chosen["io_binding"] == "pinned"
-        call = OnCuda(self._opening.module, self._session, feed, graph=number, pinned=pinned)
-        self._bound[object()] = call
-        return call
+        return OnCuda(self._opening.module, self._session, feed, graph=graph, pinned=pinned)
 
     def _replay(self, inputs: Arrays) -> list[NDArray[np.generic]]:
         key = tuple((name, value.shape) for name, value in sorted(inputs.items()))

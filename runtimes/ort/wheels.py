@@ -93,9 +93,11 @@ def _not_in_this_wheel(provider: str, have: list[str], wheels: dict[str, str]) -
         reason, remedy = "No published wheel has it", "build ONNX Runtime with it from its source"
     elif provider in WHEELS:
         wheel = WHEELS[provider]
-        system = f", on {SYSTEMS[provider]} alone" if provider in SYSTEMS else ""
-        reason = f"The wheel '{wheel}' has it{system}"
+        platform, system = SYSTEMS.get(provider, (sys.platform, ""))
+        reason = f"The wheel '{wheel}' has it" + (f", on {system} alone" if system else "")
         remedy = f"install that with `pip uninstall -y {' '.join(wheels)} && pip install '{wheel}'`"
+        if platform != sys.platform:
+            remedy = f"run it on {system}, with `pip install '{wheel}'`"
     else:
         reason, remedy = "ONNX Runtime knows none of that name", "see `edgecnn doctor`"
     return _no(f"{here} {reason}.", f"Use `--provider cpu`, or {remedy}.", wheels)
