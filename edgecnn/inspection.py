@@ -22,6 +22,7 @@ from edgecnn.spec import InputContract, Parent, TensorSpec, Variant
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+_ONNX = "onnx"
 _OF_A_BUNDLE = "A bundle says itself what goes in."
 
 
@@ -144,6 +145,11 @@ def python_code(
     bundle = model if isinstance(model, Bundle) else open_bundle(model)
     names = [each.name for each in bundle.manifest.variants]
     located = bundle.locate(variant or (names[0] if names else "fp32"))
+    if located.format != _ONNX:
+        raise ModelError(
+            f"'{located.name}' is of the format '{located.format}', and ONNX Runtime opens none.",
+            "Name an ONNX variant with --variant.",
+        )
     return _code_on_an_image(located, bundle.manifest.contract)
 
 
@@ -187,7 +193,7 @@ def _inspect_variant(bundle: Bundle, variant: Variant, *, strict: bool) -> Varia
         try:
             graph, unseen = _graph(bundle, variant), ""
         except (ModelError, UnavailableError) as error:
-            if strict:
+            if strict and variant.format == _ONNX:
                 raise
             unseen = str(error)
     size = sum(bundle.files[file].size for file in variant.files if file in bundle.files)
@@ -196,7 +202,7 @@ def _inspect_variant(bundle: Bundle, variant: Variant, *, strict: bool) -> Varia
 
 
 def _graph(bundle: Bundle, variant: Variant) -> GraphSummary:
-    if variant.format != "onnx":
+    if variant.format != _ONNX:
         raise ModelError(f"The format '{variant.format}' holds no ONNX graph.")
     extras.require("Looking into a graph", "onnx")
     content = bundle.read(variant.files[0])

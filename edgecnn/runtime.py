@@ -43,7 +43,7 @@ the same way (checking inputs, naming providers, choosing threads) is done here,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -56,6 +56,7 @@ from edgecnn.errors import (
     RuntimeCrashed,
     UnavailableError,
 )
+from edgecnn.formats import cannot_read
 from edgecnn.options import FP32, PRECISION, Options, choose_options, precision_asked
 from edgecnn.placement import Placement
 from edgecnn.spec import Converted, OperatorRun, TensorSpec, Variant, check_inputs
@@ -84,7 +85,6 @@ __all__ = [
     "normalise_provider",
     "open_on",
     "open_session",
-    "readers",
 ]
 
 OTHER_ENGINE = "Try another --runtime or --provider; `edgecnn doctor` lists those that are here."
@@ -255,18 +255,6 @@ def load_runtime(name: str) -> Runtime:
     return cast(Runtime, module)
 
 
-def readers(variant_format: str) -> tuple[str, ...]:
-    """Give the runtimes, on the shelf and by entry point, that read a format; sorted by name.
-
-    One that does not load reads nothing; `edgecnn doctor` says why.
-    """
-    found = []
-    for name in shelves.runtime_names():
-        with suppress(EdgeCNNError):
-            found += [name] if variant_format in load_runtime(name).FORMATS else []
-    return tuple(found)
-
-
 @dataclass(frozen=True)
 class Target:
     """A runtime and a provider that it can run on here.
@@ -369,7 +357,7 @@ def open_on(
         raise UnavailableError(
             f"Float32 operators were to be computed in '{asked}', but {adapter.NAME} computes them "
             f"in '{checked.precision}' on '{wanted}' here.",
-            f"Use `--precision {checked.precision}`, or another --runtime or --provider.",
+            f"Use --precision {checked.precision}, or another --runtime or --provider.",
         )
     return checked
 
@@ -402,16 +390,6 @@ def _asked(adapter: Runtime, options: Options) -> tuple[str, dict[str, str]]:
     asked = precision_asked(adapter.NAME, choices, options)
     own = {key: value for key, value in options.items() if key in choices or key != PRECISION}
     return asked, own
-
-
-def cannot_read(variant: Variant, runtime: str) -> InputError:
-    """Say that a runtime does not read a variant, and which does."""
-    others = " or ".join(f"`--runtime {name}`" for name in readers(variant.format))
-    return InputError(
-        f"The runtime '{runtime}' does not read '{variant.name}', which is of the format "
-        f"'{variant.format}'.",
-        f"Use {others}." if others else "No runtime here does; `edgecnn doctor` lists them.",
-    )
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.agreement.gates import Limits, golden_limits, own_limits, pair_limits
-from edgecnn.agreement.sides import Engine, Side, file_side, variant_side
+from edgecnn.agreement.sides import Engine, Side, file_side, readers_of, variant_side
 from edgecnn.bundle import GOLDEN, Bundle
 from edgecnn.errors import InputError
+from edgecnn.formats import readable, unread, usual_reader
 from edgecnn.golden import Golden, expected, golden
 from edgecnn.plain import PlainFile, open_files
-from edgecnn.spec import InputContract, Tolerance
+from edgecnn.spec import InputContract, Tolerance, Variant
 
 Outputs = dict[str, NDArray[Any]]
 
@@ -72,12 +73,16 @@ def bundle_trial(bundle: Bundle, names: Sequence[str] | None, engines: Sequence[
     """Hold variants against the golden vectors, their own outputs, and the first engine's."""
     vectors = golden(bundle)
     sides = [
-        [variant_side(bundle, name, engine, vectors.images) for engine in engines]
-        for name in names or _all(bundle)
+        [
+            variant_side(bundle, name, engine, vectors.images)
+            for engine in readers_of(bundle.variant(name), engines)
+        ]
+        for name in names or _all(bundle, engines)
     ]
     pairs = [pair for row in sides for side in row for pair in golden_pairs(bundle, side, vectors)]
     pairs += [pair for row in sides for side in row[1:] for pair in _against_engine(side, row[0])]
-    return _golden_trial(bundle, vectors, [side for row in sides for side in row], pairs)
+    trial = _golden_trial(bundle, vectors, [side for row in sides for side in row], pairs)
+    return trial if names else replace(trial, notes=_left_out(bundle, engines))
 
 
 def golden_pairs(bundle: Bundle, side: Side, vectors: Golden) -> Iterator[Pair]:
@@ -98,7 +103,8 @@ def variant_trial(
 ) -> Trial:
     """Hold variants against another variant, a bundle's variants of the same names, or a file."""
     vectors = golden(bundle)
-    names = tuple(names or (name for name in _all(bundle) if name != other))
+    notes = () if names else _left_out(bundle, engines)
+    names = tuple(names or (name for name in _all(bundle, engines) if name != other))
     if not names:
         raise InputError(
             f"{bundle.folder} has only the variant '{other}', so nothing is left to compare.",
@@ -107,9 +113,9 @@ def variant_trial(
     against = open_files([other])[0] if isinstance(other, Path) else other
     sides, pairs = [], []
     for name in names:
-        for engine in engines:
+        for engine in readers_of(bundle.variant(name), engines):
             side = variant_side(bundle, name, engine, vectors.images)
-            reference = _reference(bundle, against, name, engine, vectors)
+            reference = _reference(bundle, against, name, (engine, *engines), vectors)
             label = str(against.folder) if isinstance(against, Bundle) else reference.name
             pairs += [
                 Pair(
@@ -122,7 +128,7 @@ def variant_trial(
                 for name, their in matched_outputs(side, label, reference.outputs)
             ]
             sides += [side, reference]
-    return _golden_trial(bundle, vectors, sides, pairs)
+    return replace(_golden_trial(bundle, vectors, sides, pairs), notes=notes)
 
 
 def file_trial(path: Path, bundle: Bundle, engines: Sequence[Engine]) -> Trial:
@@ -147,8 +153,14 @@ def file_trial(path: Path, bundle: Bundle, engines: Sequence[Engine]) -> Trial:
     return _golden_trial(bundle, vectors, sides, pairs)
 
 
-def _all(bundle: Bundle) -> tuple[str, ...]:
-    return tuple(variant.name for variant in bundle.manifest.variants)
+def _all(bundle: Bundle, engines: Sequence[Engine]) -> tuple[str, ...]:
+    runtimes = dict.fromkeys(engine.runtime for engine in engines)
+    return tuple(variant.name for variant in readable(bundle.manifest.variants, *runtimes))
+
+
+def _left_out(bundle: Bundle, engines: Sequence[Engine]) -> tuple[str, ...]:
+    runtimes = dict.fromkeys(engine.runtime for engine in engines)
+    return unread(bundle.manifest.variants, *runtimes)
 
 
 def _against_golden(side: Side, vectors: Golden) -> Iterator[Pair]:
@@ -175,11 +187,18 @@ def _against_engine(side: Side, first: Side) -> Iterator[Pair]:
 
 
 def _reference(
-    bundle: Bundle, other: Bundle | PlainFile | str, name: str, engine: Engine, vectors: Golden
+    bundle: Bundle,
+    other: Bundle | PlainFile | str,
+    name: str,
+    engines: Sequence[Engine],
+    vectors: Golden,
 ) -> Side:
+    """Run what is compared with, on the first of some engines that reads it."""
     if isinstance(other, str):
+        engine = _first_reader(bundle.variant(other), engines)
         return variant_side(bundle, other, engine, vectors.images)
     if isinstance(other, PlainFile):
+        engine = _first_reader(other.variant, engines)
         return file_side(other, bundle.manifest.contract, engine, vectors.images)
     ours, theirs = bundle.manifest.contract, other.manifest.contract
     if ours.pixel_shape != theirs.pixel_shape:
@@ -187,7 +206,16 @@ def _reference(
             f"{bundle.folder} takes images of {_size(ours)}, {other.folder} of {_size(theirs)}.",
             "Compare bundles that take the same images.",
         )
+    engine = _first_reader(other.variant(name), engines)
     return variant_side(other, name, engine, vectors.images)
+
+
+def _first_reader(variant: Variant, engines: Sequence[Engine]) -> Engine:
+    try:
+        return readers_of(variant, engines)[0]
+    except InputError as error:
+        both = f"{engines[0].runtime},{usual_reader(variant.format) or 'NAME'}"
+        raise InputError(error.problem, f"Name both engines: `--runtime {both}`.") from error
 
 
 def _size(contract: InputContract) -> str:

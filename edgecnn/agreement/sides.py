@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle
+from edgecnn.formats import formats_of, refuse_unreadable
 from edgecnn.options import FP32, Options, computing, engine_name, own_options, refuse_strangers
 from edgecnn.plain import PlainFile
 from edgecnn.predictor import Predictor
@@ -95,6 +96,16 @@ def engines(
     providers = (provider,) if provider is None or isinstance(provider, str) else tuple(provider)
     pairs = product(runtimes, providers)
     return tuple(Engine(*pair, threads, batch_size, apart, options=own[pair[0]]) for pair in pairs)
+
+
+def readers_of(variant: Variant, places: Sequence[Engine]) -> tuple[Engine, ...]:
+    """Give those of some engines that read a variant's format.
+
+    Raises:
+        InputError: None of them does.
+    """
+    refuse_unreadable([variant], *dict.fromkeys(engine.runtime for engine in places))
+    return tuple(engine for engine in places if variant.format in formats_of(engine.runtime))
 
 
 def told(

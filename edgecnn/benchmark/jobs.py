@@ -13,6 +13,7 @@ from edgecnn.benchmark.plan import Plan
 from edgecnn.benchmark.report import Baseline
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, InputError
+from edgecnn.formats import readable, refuse_unreadable
 from edgecnn.plain import NO_INPUTS, RANDOM, PlainFile, Request, batch_of, batches
 from edgecnn.spec import InputContract, Variant
 from edgecnn.worker import Opened
@@ -54,8 +55,9 @@ class Job:
 def bundle_job(
     bundle: Bundle, variants: Sequence[str], batch_size: int, place: Place, plan: Plan
 ) -> Job:
-    """Measure variants of a bundle; by default all that take this batch size."""
-    located = [bundle.locate(name) for name in _chosen(bundle, variants, batch_size)]
+    """Measure variants of a bundle; by default all that the runtime reads at this batch size."""
+    names = _chosen(bundle, variants, batch_size, place.runtime)
+    located = [bundle.locate(name) for name in names]
     contract = bundle.manifest.contract
     job = image_job(located, bundle_images(bundle), contract, batch_size, place, plan)
     names = sorted({Path(file).name for variant in located for file in variant.files})
@@ -150,8 +152,11 @@ def _share_out(files: Sequence[PlainFile], request: Request) -> list[Request]:
     return [replace(request, shapes=own(names)) for names in owners]
 
 
-def _chosen(bundle: Bundle, variants: Sequence[str], batch_size: int) -> Sequence[str]:
-    every = bundle.manifest.variants
+def _chosen(
+    bundle: Bundle, variants: Sequence[str], batch_size: int, runtime: str
+) -> Sequence[str]:
+    refuse_unreadable(map(bundle.variant, variants), runtime)
+    every = () if variants else readable(bundle.manifest.variants, runtime)
     fitting = [variant.name for variant in every if variant.batch in ("dynamic", batch_size)]
     names = variants or fitting or [variant.name for variant in every]
     if not names:

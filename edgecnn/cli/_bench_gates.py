@@ -43,8 +43,13 @@ def bench_code(report: BenchReport, inconclusive: Literal["pass", "fail"] | None
 
 
 def say_left_out(bundle: Bundle, report: BenchReport) -> None:
-    """Name the variants that were not measured."""
+    """Name the variants that were not measured for their batch."""
     measured = {row.variant for row in report.variants}
-    left_out = [each.name for each in bundle.manifest.variants if each.name not in measured]
-    if left_out:
-        note(f"Left out, as they take other batches: {', '.join(left_out)}.")
+    size = report.setup.batch_size
+    batches = [
+        each.name
+        for each in bundle.manifest.variants
+        if each.name not in measured and each.batch not in ("dynamic", size)
+    ]
+    if batches:
+        note(f"Left out, as they take other batches: {', '.join(batches)}.")

@@ -187,12 +187,12 @@ input_shape_option = click.option(
 )
 
 
-def runtimes_option(text: str) -> Callable[[Command], Command]:
+def runtimes_option(text: str, default: str | None = "ort") -> Callable[[Command], Command]:
     """Give the option `--runtime` of a command that takes several."""
     return click.option(
         "--runtime",
-        default="ort",
-        show_default=True,
+        default=default,
+        show_default=default is not None,
         metavar="NAME|PATH[,…]",
         callback=not_empty,
         help=text,

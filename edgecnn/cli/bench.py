@@ -41,6 +41,7 @@ from edgecnn.cli._options import (
 )
 from edgecnn.cli._placement import placement_options
 from edgecnn.cli._progress import progress_bar
+from edgecnn.cli._unread import say_unread
 
 if TYPE_CHECKING:
     from edgecnn.benchmark import BenchReport
@@ -149,6 +150,7 @@ def command(
         write_markdown(markdown, bench_summary(keeper.last, report))
     if bundle and not chosen and not replay_file:
         say_left_out(bundle, report)
+        say_unread(bundle, options["runtime"])
     keeper.say_where()
     context.exit(replay_code(report) if replay_file else bench_code(report, inconclusive))
 

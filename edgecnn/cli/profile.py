@@ -27,6 +27,7 @@ from edgecnn.cli._options import (
     variant_option,
 )
 from edgecnn.cli._progress import progress_bar
+from edgecnn.cli._unread import say_unread
 
 _TOP = 30
 
@@ -96,4 +97,6 @@ def command(
         print_report(keeper.last)
     else:
         print_profile(report, top)
+    if bundle and not variants:
+        say_unread(bundle, options["runtime"])
     keeper.say_where()

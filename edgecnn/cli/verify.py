@@ -34,7 +34,7 @@ _COLOURS = {"pass": "green", "inconclusive": "yellow", "not run": "yellow"}
 @click.command()
 @bundle_argument
 @variant_option
-@runtimes_option("Engines to run on.")
+@runtimes_option("Engines to run on.  [default: what reads each variant]", default=None)
 @providers_option
 @threads_option
 @batch_size_option
@@ -48,7 +48,7 @@ _COLOURS = {"pass": "green", "inconclusive": "yellow", "not run": "yellow"}
 def command(
     bundle: Path | None,
     variants: str | None,
-    runtime: str,
+    runtime: str | None,
     provider: str | None,
     threads: int | None,
     batch_size: int | None,
@@ -71,7 +71,7 @@ def command(
         found = verify(
             opened,
             names(variants) if variants else None,
-            runtime=names(runtime),
+            runtime=names(runtime) if runtime else None,
             provider=names(provider) if provider else None,
             threads=threads,
             batch_size=batch_size,

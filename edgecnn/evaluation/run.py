@@ -20,6 +20,7 @@ from edgecnn.evaluation.figures import judge
 from edgecnn.evaluation.measuring import Row, measure
 from edgecnn.evaluation.report import Baseline, EvalReport, SplitName
 from edgecnn.evaluation.worst import pictures
+from edgecnn.formats import readable, refuse_unreadable
 from edgecnn.gating import parse_gates, refuse_unknown
 from edgecnn.options import Options
 from edgecnn.predictor import Predictor, load
@@ -46,7 +47,7 @@ def evaluate(
 
     Args:
         bundle: A bundle or its folder.
-        variants: Names of variants; all of the bundle's by default.
+        variants: Names of variants; by default all of the bundle's that the runtime reads.
         data: Data or its source; the bundle's own by default.
         split: `test` or `train`.
         data_dir: Folder for downloaded data.
@@ -67,7 +68,7 @@ def evaluate(
         UnavailableError: The runtime, provider or precision is not to be had here.
     """
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    names = _names(opened, variants)
+    names = _names(opened, variants, runtime)
     gates = parse_gates(fail_if, "eval", baseline=baseline is not None)
     refuse_unknown(gates, names)
     ready = partial(
@@ -106,13 +107,15 @@ def _refuse_what_cannot_run(
         ready(bundle, variant=name).close()
 
 
-def _names(bundle: Bundle, variants: Sequence[str] | None) -> tuple[str, ...]:
+def _names(bundle: Bundle, variants: Sequence[str] | None, runtime: str) -> tuple[str, ...]:
     if bundle.manifest.contract.output_kind == "other":
         raise InputError(
             f"The outputs of {bundle.folder} are not classes, so they have no accuracy.",
             f"Compare them instead with `edgecnn parity {bundle.folder}`.",
         )
-    names = tuple(variants or (variant.name for variant in bundle.manifest.variants))
+    refuse_unreadable(map(bundle.variant, variants or ()), runtime)
+    every = () if variants else readable(bundle.manifest.variants, runtime)
+    names = tuple(variants or (variant.name for variant in every))
     if not names:
         bundle.variant("fp32")
     return names

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import product
+from dataclasses import replace
 from pathlib import Path
 
 from edgecnn.agreement import Golden, golden
 from edgecnn.agreement.gates import judge_all
 from edgecnn.agreement.judgement import judge_pair
 from edgecnn.agreement.pairs import Pair, golden_pairs
-from edgecnn.agreement.sides import Engine, Side, engines, variant_side
+from edgecnn.agreement.sides import Engine, Side, engines, readers_of, variant_side
 from edgecnn.bundle import GOLDEN, Bundle, open_bundle
 from edgecnn.errors import BundleError, InputError, ModelError, RuntimeCrashed, UnavailableError
+from edgecnn.formats import formats_of, readable, unread, usual_reader
 from edgecnn.predictor import scores_output
 from edgecnn.progress import Progress, tell_nobody
 from edgecnn.runtime import load_runtime
@@ -27,12 +28,14 @@ from edgecnn.verification.report import (
     judge,
 )
 
+_ANY = ""  # the runtime that usually reads a variant's format
+
 
 def verify(
     bundle: Bundle | Path | str,
     variants: Sequence[str] | None = None,
     *,
-    runtime: str | Sequence[str] = "ort",
+    runtime: str | Sequence[str] | None = None,
     provider: str | Sequence[str] | None = None,
     threads: int | None = None,
     batch_size: int | None = None,
@@ -48,7 +51,8 @@ def verify(
     Args:
         bundle: A bundle or its folder; its manifest is read anew.
         variants: Variants to check, with the files that they need; all of the bundle by default.
-        runtime: One runtime or several, by name or path.
+        runtime: One runtime or several, by name or path; by default each variant is run on the
+            one that usually reads its format: `ort`, if that does.
         provider: One provider or several; each runtime is run on each.
         threads: Threads within an operator; by default the cores that this process may use.
         batch_size: Images in one run; by default what fits into 1 MiB.
@@ -58,22 +62,25 @@ def verify(
     Raises:
         BundleError: There is no such bundle or variant, its manifest is damaged, or another process
             changes it meanwhile.
-        InputError: There is no such runtime.
+        InputError: There is no such runtime, or none of those named reads a variant.
     """
-    where: tuple[Engine | None, ...] = (None,)
-    if run:
-        where = engines(runtime, provider, threads, batch_size, apart=True)
-    for engine in filter(None, where):
+    where = engines(runtime or _ANY, provider, threads, batch_size, apart=True) if run else ()
+    for engine in where if runtime else ():
         load_runtime(engine.runtime)
     opened = open_bundle(bundle.folder if isinstance(bundle, Bundle) else bundle)
     chosen = tuple(opened.variant(name) for name in variants or ()) or opened.manifest.variants
+    if where and runtime and not variants:
+        readable(chosen, *dict.fromkeys(engine.runtime for engine in where))
     tell = progress or tell_nobody
     files = tuple(check_files(opened, needed_files(opened, chosen, whole=not variants), tell))
     damaged = {file.name for file in files if file.problem}
     if damaged:
         opened.refuse_changed()
     vectors, contradictions = _vectors(opened, damaged)
-    checks = tuple(_check_variants(opened, chosen, where, vectors, damaged, tell))
+    pairs = [pair for each in chosen for pair in _places(each, where, named=bool(variants))]
+    checks = tuple(_check_variants(opened, pairs, vectors, damaged, tell))
+    if run and not chosen:
+        checks = (_nothing(opened),)
     ran = vectors if run and chosen else None
     return VerifyReport(
         bundle=str(opened.folder),
@@ -83,17 +90,22 @@ def verify(
         files=files,
         contradictions=contradictions,
         variants=checks,
-        notes=tuple(_notes(opened, files, variants)),
+        notes=tuple(_notes(opened, files, variants, where)),
         measured={file.name: file.sha256 for file in files if file.sha256},
         verdict=judge(files, contradictions, checks),
     )
 
 
 def _notes(
-    bundle: Bundle, files: Sequence[FileCheck], variants: Sequence[str] | None
+    bundle: Bundle,
+    files: Sequence[FileCheck],
+    variants: Sequence[str] | None,
+    where: Sequence[Engine],
 ) -> Iterator[str]:
     if variants:
         yield f"Only the files of {', '.join(variants)} and the golden vectors were checked."
+    elif where and where[0].runtime != _ANY:
+        yield from unread(bundle.manifest.variants, *dict.fromkeys(each.runtime for each in where))
     yield from notes(bundle, files)
 
 
@@ -130,19 +142,35 @@ def _contradictions(bundle: Bundle, vectors: Golden) -> Iterator[str]:
         yield f"The contract names {classes} classes, but the golden outputs are {shape} per image."
 
 
+def _places(
+    variant: Variant, where: Sequence[Engine], *, named: bool
+) -> Iterator[tuple[Variant, Engine | None]]:
+    """Give the engines that a variant is run on; None where nothing is to be run."""
+    if not where:
+        yield variant, None
+    elif where[0].runtime == _ANY:
+        usual = usual_reader(variant.format) or "ort"
+        yield from ((variant, replace(engine, runtime=usual)) for engine in where)
+    else:
+        if named:
+            readers_of(variant, where)
+        fitting = (each for each in where if variant.format in formats_of(each.runtime))
+        yield from ((variant, engine) for engine in fitting)
+
+
+def _nothing(bundle: Bundle) -> VariantCheck:
+    text = f"{bundle.folder} has no variant yet, so nothing was run."
+    remedy = f"Make one with `edgecnn export {bundle.folder}`."
+    return VariantCheck("", "", "", "not run", (), text, remedy)
+
+
 def _check_variants(
     bundle: Bundle,
-    chosen: Sequence[Variant],
-    where: Sequence[Engine | None],
+    pairs: Sequence[tuple[Variant, Engine | None]],
     vectors: Golden | None,
     damaged: set[str],
     tell: Progress,
 ) -> Iterator[VariantCheck]:
-    if not chosen and where != (None,):
-        text = f"{bundle.folder} has no variant yet, so nothing was run."
-        remedy = f"Make one with `edgecnn export {bundle.folder}`."
-        yield VariantCheck("", "", "", "not run", (), text, remedy)
-    pairs = list(product(chosen, where))
     for done, (variant, engine) in enumerate(pairs):
         tell(f"Running {variant.name}", 0.5 + 0.5 * done / len(pairs))
         yield _check_variant(bundle, variant, engine, vectors, damaged)
