@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from edgecnn import shelves
+from edgecnn.errors import UnavailableError
 from edgecnn.runtime import CheckedSession, Options, Variant, load_runtime, open_session
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="edgecnn-suite-")
@@ -75,7 +76,10 @@ def _converted(runtime: str, name: str, preprocessing: bool, path: Path) -> Vari
 
         net = OnnxNet(path)
         source, more = replace(source, preprocessing=True, batch=net.batch), {"net": net}
-    made = adapter.convert(source, folder, name="converted", options={}, **more)
+    try:
+        made = adapter.convert(source, folder, name="converted", options={}, **more)
+    except UnavailableError as missing:  # a converter may be much larger than its engine
+        pytest.skip(str(missing))
     (own_format,) = adapter.FORMATS
     return replace(
         source,
