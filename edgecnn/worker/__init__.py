@@ -5,21 +5,29 @@ ends and this process is told so; if this process ends, so does the worker. Betw
 worker waits without using the CPU, so that several can be alive side by side and take turns.
 
 `handle` is the side of the process that asks, `serving` the worker's own, `messages` what passes
-between them; `session` makes a worker look like any other session.
+between them; `session` makes a worker look like any other session, `guarded` decides what needs
+one, and `limits` says what it may take.
 """
 
-from edgecnn.worker.handle import LIMIT_SECONDS, Worker
+from edgecnn.worker.guarded import EngineFailure, check_guarded, computes_here, open_guarded
+from edgecnn.worker.handle import Worker
+from edgecnn.worker.limits import LIMIT_SECONDS, WorkerLimits
 from edgecnn.worker.messages import Opened, Timed, Usage
 from edgecnn.worker.session import open_in_worker
 from edgecnn.worker.tasks import Prepared, Task
 
 __all__ = [
     "LIMIT_SECONDS",
+    "EngineFailure",
     "Opened",
     "Prepared",
     "Task",
     "Timed",
     "Usage",
     "Worker",
+    "WorkerLimits",
+    "check_guarded",
+    "computes_here",
+    "open_guarded",
     "open_in_worker",
 ]

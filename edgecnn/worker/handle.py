@@ -6,23 +6,27 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Pipe
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgecnn.closing import Closing
-from edgecnn.errors import RuntimeCrashed
+from edgecnn.errors import EdgeCNNError, RuntimeCrashed
 from edgecnn.runtime import OTHER_ENGINE, Options, Variant
+from edgecnn.worker.limits import LIMIT_SECONDS
+from edgecnn.worker.log import Log, Printed
 from edgecnn.worker.messages import Failure, Opened, Timed, Usage
 from edgecnn.worker.tasks import Found, Task
 
 if TYPE_CHECKING:
     from edgecnn.runtime import Arrays
 
-LIMIT_SECONDS = 120.0  # for one request, on top of the time that it asks for
+Error = TypeVar("Error", bound=EdgeCNNError)
+
+_LOOK_SECONDS = 0.2  # between two looks at how much was printed
+_MOST_PRINTED = 64_000_000  # bytes, while one request is answered
 
 
 class Worker(Closing):
@@ -33,8 +37,8 @@ class Worker(Closing):
 
     Args:
         limit: Seconds after which a request that has no answer counts as a hang.
-        memory_limit: Bytes that a session may take there, beyond Python and the engine; no limit
-            by default. What asks for more fails, in that process alone.
+        memory_limit: Bytes that a session may take there, beyond Python and the engine; by default
+            what is free on the CPU. What asks for more fails, in that process alone.
         cores: CPUs that it may use, all of them ones that this process may use; by default as this
             process. They are set before the runtime is imported, which may count them.
         launcher: Words in front of the worker's command line, such as an emulator's.
@@ -56,7 +60,7 @@ class Worker(Closing):
         self._memory_limit = memory_limit
         self._subject = "The worker"
         self._begun = False
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 -- _end() closes it
+        self._log = Log()
         began = time.perf_counter()
         self._pipe, theirs = Pipe()
         self._process = subprocess.Popen(
@@ -64,8 +68,8 @@ class Worker(Closing):
             env=environment,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=self._log,
+            stdout=self._log.fileno(),
+            stderr=self._log.fileno(),
             start_new_session=True,  # a group of its own, so that what it starts ends with it
         )
         theirs.close()
@@ -198,41 +202,60 @@ class Worker(Closing):
     def _send(self, request: str, **arguments: Any) -> None:
         if self._pipe.closed:
             raise RuntimeCrashed(f"{self._subject} has ended already.", "Open another worker.")
+        self._log.cut()
         try:
             self._pipe.send((request, arguments))
         except (EOFError, OSError):
-            raise self._crashed() from None
+            raise self._crashed()  # noqa: B904 -- its cause is what was printed
         except BaseException:
             self._end()  # half a request may have gone
             raise
 
     def _receive(self, limit: float) -> Any:
         try:
-            answered = self._pipe.poll(limit)
-            answer = self._pipe.recv() if answered else None
+            trouble = self._wait(limit)
+            answer = None if trouble else self._pipe.recv()
         except (EOFError, OSError):
-            raise self._crashed() from None
+            raise self._crashed()  # noqa: B904 -- its cause is what was printed
         except BaseException:
             self._end()  # its answer would be taken for that to the next request
             raise
-        if not answered:
-            self._end()
-            raise RuntimeCrashed(
-                f"{self._subject} hung: no answer within {limit:g} s.", OTHER_ENGINE
-            )
+        if trouble:
+            raise self._gone(trouble)
         if isinstance(answer, Failure):
-            raise answer.error()
+            raise self._with_log(answer.error())
         return answer
+
+    def _wait(self, limit: float) -> str:
+        """Wait for an answer; give what became of it in words, none if it is there."""
+        deadline = time.monotonic() + limit
+        while not self._pipe.poll(max(0.0, min(_LOOK_SECONDS, deadline - time.monotonic()))):
+            if self._log.size > _MOST_PRINTED:
+                return f"printed without end, more than {_MOST_PRINTED / 1e6:g} MB"
+            if time.monotonic() >= deadline:
+                return f"hung: no answer within {limit:g} s"
+        return ""
 
     def _crashed(self) -> RuntimeCrashed:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(5.0)
-        ending = _ending(self._process.returncode)
-        self._log.seek(0)
-        lines = self._log.read().decode(errors="replace").strip().splitlines()
-        said = f" Its last words: {lines[-1].strip()}" if lines else ""
+        within = ""
+        if self._memory_limit is not None:
+            from edgecnn.graph.limits import size_text
+
+            within = f", with {size_text(self._memory_limit)} of memory at most"
+        return self._gone(_ending(self._process.returncode) + within)
+
+    def _gone(self, trouble: str) -> RuntimeCrashed:
+        text = f"{self._subject} {trouble}.{self._log.last_words()}"
+        error = self._with_log(RuntimeCrashed(text, OTHER_ENGINE))
         self._end()
-        return RuntimeCrashed(f"{self._subject} {ending}.{said}", OTHER_ENGINE)
+        return error
+
+    def _with_log(self, error: Error) -> Error:
+        text = self._log.tail()
+        error.__cause__ = Printed(text) if text else None
+        return error
 
     def _end(self) -> None:
         self._pipe.close()

@@ -9,15 +9,21 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from itertools import cycle
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecnn import errors
-from edgecnn.errors import EdgeCNNError, UnavailableError
-from edgecnn.runtime import OTHER_ENGINE, CheckedSession, Variant, check_available, open_on
+from edgecnn.errors import EdgeCNNError
+from edgecnn.runtime import (
+    OTHER_ENGINE,
+    CheckedSession,
+    Variant,
+    check_available,
+    normalise_provider,
+    open_on,
+)
+from edgecnn.worker import limits
 from edgecnn.worker.messages import Failure, Opened, Timed, Usage
 from edgecnn.worker.tasks import Prepared, Task
 
@@ -38,6 +44,7 @@ def serve(handle: int) -> None:
     # Ctrl-C reaches every process of the terminal; the one that asked decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(handle,), daemon=True).start()
+    limits.begin()
     pipe, held = Connection(handle), _Held()
     while True:
         try:
@@ -71,10 +78,11 @@ class _Held:
         **how: Any,
     ) -> Opened:
         began = time.perf_counter()
+        if provider is not None:
+            limits.allow(None, normalise_provider(provider))
         target = check_available(runtime, provider)
         imported = time.perf_counter()
-        if memory_limit is not None:
-            _limit_memory(memory_limit)
+        limits.allow(memory_limit, target.provider)
         session = open_on(target, variant, **how)
         loaded = time.perf_counter()
         self._session, self._variant = session, variant
@@ -124,7 +132,8 @@ class _Held:
         return self._opened().run(inputs)
 
     def usage(self) -> Usage:
-        return Usage(_status_bytes("VmRSS"), _status_bytes("VmHWM"), time.process_time())
+        resident, peak = limits.status_bytes("VmRSS"), limits.status_bytes("VmHWM")
+        return Usage(resident, peak, time.process_time())
 
     def close(self) -> None:
         if self._session is not None:
@@ -196,28 +205,3 @@ def _end_with_parent(handle: int) -> None:
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)  # and what the engine started
     os._exit(1)
-
-
-def _limit_memory(more: int) -> None:
-    # Counted from here: what Python and the engine reserved for their threads differs by machine.
-    # The address space is no measure, since engines map files and reserve what they never touch.
-    used = _status_bytes("VmData")
-    if not used:
-        raise UnavailableError(
-            "A process's memory can be limited on Linux only.", "Do this on a Linux machine."
-        )
-    import resource
-
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    soft = used + more
-    resource.setrlimit(
-        resource.RLIMIT_DATA, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
-    )
-
-
-def _status_bytes(key: str) -> int:
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith(f"{key}:"):
-                return int(line.split()[1]) * 1024
-    return 0

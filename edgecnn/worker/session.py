@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from edgecnn.runtime import CheckedSession, Options
 from edgecnn.spec import Variant
-from edgecnn.worker.handle import LIMIT_SECONDS, Worker
+from edgecnn.worker.handle import Worker
+from edgecnn.worker.limits import LIMIT_SECONDS
 from edgecnn.worker.messages import Opened
 
 if TYPE_CHECKING:
@@ -62,7 +63,8 @@ def open_in_worker(
         threads: Threads within an operator; by default the cores that this process may use.
         options: The runtime's own options.
         limit: Seconds after which opening or a run that has no answer counts as a hang.
-        memory_limit: Bytes that the session may take, beyond Python and the engine.
+        memory_limit: Bytes that the session may take, beyond Python and the engine; by default
+            what is free.
         launcher: As in `Worker`.
         environment: As in `Worker`.
 

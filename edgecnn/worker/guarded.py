@@ -1,0 +1,152 @@
+"""Opening a session where it can do no harm: in this process, or in a worker.
+
+ONNX Runtime on the CPU and the reference runtime compute in this process, which answers sooner.
+Every other engine is loaded into a worker only, so that a crash there is an error here, and two
+engines that clash in one process never meet. The same holds for those two within limits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from edgecnn.errors import RuntimeCrashed
+from edgecnn.runtime import (
+    Availability,
+    CheckedSession,
+    Options,
+    check_available,
+    load_runtime,
+    normalise_provider,
+    open_session,
+)
+from edgecnn.spec import Variant
+from edgecnn.worker.handle import Worker
+from edgecnn.worker.limits import WorkerLimits
+from edgecnn.worker.session import open_in_worker
+
+_TRUSTED = frozenset({"ort", "reference"})  # by these names: a path may lead to anybody's
+
+
+@dataclass(frozen=True)
+class EngineFailure:
+    """A model that has no answer because its engine failed.
+
+    Attributes:
+        name: The variant's or file's name.
+        runtime: The runtime, as it was named.
+        provider: Where it was to compute; empty for the runtime's first.
+        problem: What happened, as a sentence.
+        remedy: What helps.
+    """
+
+    name: str
+    runtime: str
+    provider: str
+    problem: str
+    remedy: str
+
+    @staticmethod
+    def of(name: str, runtime: str, provider: str | None, crash: RuntimeCrashed) -> EngineFailure:
+        """Keep what a crash says."""
+        return EngineFailure(name, runtime, provider or "", crash.problem, crash.remedy)
+
+
+def computes_here(runtime: str, provider: str | None, limits: WorkerLimits | None = None) -> bool:
+    """Say whether a session is opened in this process; otherwise it is in a worker.
+
+    Args:
+        runtime: Name or path of the runtime.
+        provider: Where to compute; None for the runtime's first provider.
+        limits: What it may take, which is held to in workers alone.
+    """
+    on_cpu = provider is None or normalise_provider(provider) == "cpu"
+    return limits is None and runtime in _TRUSTED and on_cpu
+
+
+def open_guarded(
+    variant: Variant,
+    *,
+    runtime: str = "ort",
+    provider: str | None = None,
+    threads: int | None = None,
+    options: Options | None = None,
+    limits: WorkerLimits | None = None,
+) -> CheckedSession:
+    """Open a located variant as `runtime.open_session` does, in a worker if need be.
+
+    Args:
+        variant: A variant whose files are paths.
+        runtime: Name or path of the runtime.
+        provider: Where to compute; the runtime's first provider by default.
+        threads: Threads within an operator; by default the cores that this process may use.
+        options: The runtime's own options.
+        limits: What it may take. Without any, a worker has those of `WorkerLimits()`.
+
+    Raises:
+        RuntimeCrashed: The engine crashed or hung. A run may raise it, too.
+        EdgeCNNError: What `runtime.open_session` raises.
+    """
+    if computes_here(runtime, provider, limits):
+        return open_session(
+            variant, runtime=runtime, provider=provider, threads=threads, options=options
+        )
+    given = limits or WorkerLimits()
+    return open_in_worker(
+        variant,
+        runtime=runtime,
+        provider=provider,
+        threads=threads,
+        options=options,
+        limit=given.seconds,
+        memory_limit=given.memory,
+    )
+
+
+def check_guarded(
+    runtime: str, provider: str | None = None, limits: WorkerLimits | None = None
+) -> str:
+    """Make sure that a runtime can run on a provider here, without loading its engine here.
+
+    Args:
+        runtime: Name or path of the runtime.
+        provider: Where to compute; the runtime's first provider by default.
+        limits: How long it may take.
+
+    Returns:
+        The provider by its short name.
+
+    Raises:
+        InputError: The runtime is unknown.
+        UnavailableError: The runtime or provider is not to be had here.
+        RuntimeCrashed: The engine crashed or hung while it was loaded.
+    """
+    if computes_here(runtime, provider):
+        return check_available(runtime, provider).provider
+    load_runtime(runtime)
+    with Worker((limits or WorkerLimits()).seconds) as worker:
+        return worker.call(partial(_check, runtime, provider), what=f"The runtime '{runtime}'")
+
+
+def _check(runtime: str, provider: str | None) -> str:
+    return check_available(runtime, provider).provider
+
+
+def availability(runtime: str, provider: str) -> Availability:
+    """Ask a runtime whether it can run on a provider, without loading its engine here.
+
+    One that crashes, hangs or fails meanwhile cannot.
+    """
+    if computes_here(runtime, provider):
+        return load_runtime(runtime).availability(provider)
+    try:
+        with Worker() as worker:
+            return worker.call(
+                partial(_availability, runtime, provider), what=f"The runtime '{runtime}'"
+            )
+    except RuntimeCrashed as crash:
+        return Availability(ok=False, reason=crash.problem, remedy=crash.remedy)
+
+
+def _availability(runtime: str, provider: str) -> Availability:
+    return load_runtime(runtime).availability(provider)
