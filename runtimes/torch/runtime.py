@@ -15,8 +15,11 @@ Options:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from runpy import run_path
+from typing import TYPE_CHECKING, Any, cast
 
 from edgecnn.runtime import Availability, Converted, Options, Variant, choose_options, gpu
 
@@ -37,25 +40,38 @@ _INSTALL = "`pip install 'edgecnn[train]'`"
 
 
 def availability(provider: str) -> Availability:
-    """Say whether PyTorch is there, and sees a GPU where one is asked for."""
-    try:
-        import safetensors
-        import torch
-    except ImportError:
-        return _no(
-            "PyTorch is not installed, or safetensors is not.", f"Install both with {_INSTALL}."
-        )
-    versions = {"torch": str(torch.__version__), "safetensors": safetensors.__version__}
+    """Say whether PyTorch is there, and a GPU where one is asked for; PyTorch is not imported."""
+    torch = find_spec("torch")
+    if torch is None or find_spec("safetensors") is None:
+        reason = "PyTorch is not installed, or safetensors is not."
+        return _no(reason, f"Install them with {_INSTALL}.")
+    versions = {name: version(name) for name in ("torch", "safetensors")}
     if provider not in PROVIDERS:
         reason = f"The runtime 'torch' has no provider '{provider}'; it has {', '.join(PROVIDERS)}."
         return _no(reason, "Use `--provider cpu`.", versions)
-    if provider == "cuda" and torch.version.cuda is None:
-        reason = f"torch {torch.__version__} was built without CUDA."
+    if provider == "cuda":
+        return _on_gpu(_built_for(str(torch.origin)), versions)
+    return Availability(ok=True, versions=versions)
+
+
+def _built_for(origin: str) -> str | None:
+    # It is all that this file says, and importing torch takes two seconds.
+    return cast("str | None", run_path(str(Path(origin).parent / "version.py")).get("cuda"))
+
+
+def _on_gpu(cuda: str | None, versions: dict[str, str]) -> Availability:
+    if cuda is None:
+        reason = f"torch {versions['torch']} was built without CUDA."
         return _no(reason, "Install another build of it; https://pytorch.org says how.", versions)
-    if provider == "cuda" and not torch.cuda.is_available():
-        why = gpu.nvidia().problem or "its driver is too old for this PyTorch"
-        reason = f"PyTorch sees no NVIDIA GPU: {why.rstrip('.')}."
+    found = gpu.nvidia()
+    if not found.gpus:
+        reason = f"PyTorch has no NVIDIA GPU to run on: {found.problem}."
         return _no(reason, "Use `--provider cpu` here.", versions)
+    if found.cuda and float(found.cuda) < int(cuda.partition(".")[0]):
+        reason = (
+            f"torch {versions['torch']} needs CUDA {cuda}, the driver has {found.cuda}."
+        )
+        return _no(reason, "Install a newer driver from https://www.nvidia.com/drivers.", versions)
     return Availability(ok=True, versions=versions)
 
 

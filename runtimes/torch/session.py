@@ -123,9 +123,13 @@ def make_session(
     """Open a program; the arguments are those of `open_session`, its options complete.
 
     Raises:
-        UnavailableError: It is to be compiled, and there is no C++ compiler.
+        UnavailableError: PyTorch finds no GPU, or is to compile without a C++ compiler.
         ModelError: The file is no program, or PyTorch cannot run it.
     """
+    if provider == "cuda" and not torch.cuda.is_available():
+        raise UnavailableError(
+            "PyTorch does not find the GPU that is here.", "Run `edgecnn doctor`, or use the CPU."
+        )
     compiled = chosen["mode"] == "compiled"
     if compiled and provider == "cpu":
         _refuse_without_compiler()
