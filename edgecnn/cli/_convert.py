@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -59,6 +60,7 @@ def convert_bundle(
     folder: Path | None,
     wanted: str,
     *,
+    runtime: str | None,
     precision: str | None,
     engine_options: tuple[str, ...],
     as_json: bool,
@@ -72,14 +74,16 @@ def convert_bundle(
     opened = find_bundle(folder)
     chosen = parse_engine_options(precision, engine_options)
     with progress_bar(still=True) as progress:
-        found = convert(opened, wanted, options=chosen, progress=progress, **options)
+        found = convert(
+            opened, wanted, runtime=runtime, options=chosen, progress=progress, **options
+        )
     files = open_bundle(opened.folder).files
     report = make_report("convert", found, {name: files[name].sha256 for name in found.files})
     keep_report(report, opened.folder)
     if as_json:
         print_report(report)
     else:
-        _print(found, folder)
+        _print(found, folder, runtime or found.runtime)
 
 
 def _given(context: click.Context, wanted: Callable[[str], bool]) -> list[str]:
@@ -92,7 +96,7 @@ def _given(context: click.Context, wanted: Callable[[str], bool]) -> list[str]:
     ]
 
 
-def _print(found: ConvertReport, folder: Path | None) -> None:
+def _print(found: ConvertReport, folder: Path | None, runtime: str) -> None:
     from edgecnn.cli._show import next_step, size
 
     pixels = "uint8 NHWC pixels" if found.preprocessing else "normalised floats"
@@ -108,7 +112,7 @@ def _print(found: ConvertReport, folder: Path | None) -> None:
     )
     for name in found.stale:
         note(f"'{name}' was made from a file that has changed, and is stale.")
-    next_step(f"bench --runtime {found.runtime} --variant {found.variant}", folder)
+    next_step(f"bench --runtime {shlex.quote(runtime)} --variant {found.variant}", folder)
 
 
 def _errors(found: ConvertReport) -> Iterable[str]:

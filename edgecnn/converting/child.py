@@ -18,7 +18,7 @@ from edgecnn.worker import Worker
 # Loading torch for the first time, on a slow disk, is most of what a small net takes.
 CONVERT_SECONDS = 600.0
 # A converter holds a few copies of the weights, and the libraries that it is made of.
-CONVERT_BYTES = 6 << 30
+_BYTES = 6 << 30
 _COPIES = 16
 
 
@@ -41,13 +41,13 @@ class Request:
     name: str
     options: Mapping[str, str]
     bundle: Path
-    seconds: float = CONVERT_SECONDS
-    memory: int = CONVERT_BYTES
+    seconds: float
+    memory: int
 
 
 def memory_for(source: Variant) -> int:
     """Give the bytes that a converter may take for a located variant."""
-    return CONVERT_BYTES + _COPIES * sum(Path(file).stat().st_size for file in source.files)
+    return _BYTES + _COPIES * sum(Path(file).stat().st_size for file in source.files)
 
 
 def convert_apart(request: Request, folder: Path) -> tuple[Converted, float]:

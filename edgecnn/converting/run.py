@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgecnn.agreement import Golden, golden, make_expected
 from edgecnn.bundle import MANIFEST, Bundle, extend, open_bundle
-from edgecnn.converting.child import Request, convert_apart, memory_for
+from edgecnn.converting.child import CONVERT_SECONDS, Request, convert_apart, memory_for
 from edgecnn.converting.finding import ONNX, Converter, find_converter
 from edgecnn.converting.proof import answers, judge_outputs
 from edgecnn.converting.report import ConvertReport
@@ -55,6 +55,7 @@ def convert(
     runtime: str | None = None,
     options: Mapping[str, str] | None = None,
     threads: int | None = None,
+    limit: float = CONVERT_SECONDS,
     progress: Progress | None = None,
 ) -> ConvertReport:
     """Make a variant of a bundle in the format of another engine, proved before it is named.
@@ -71,6 +72,7 @@ def convert(
         runtime: Name or path of the runtime that writes it; by default the one on the shelf.
         options: The converter's own options.
         threads: Threads of the session that proves it; by default the cores allowed.
+        limit: Seconds after which a conversion counts as a hang.
         progress: Called with what is done and the share (0 to 1) that is behind.
 
     Raises:
@@ -86,9 +88,8 @@ def convert(
     located, vectors = _source(opened, source), golden(opened)
     named = name or _default_name(format, located, given)
     _refuse_name(opened, named, format)
-    request = Request(
-        converter.name, located, named, given, opened.folder, memory=memory_for(located)
-    )
+    memory = memory_for(located)
+    request = Request(converter.name, located, named, given, opened.folder, limit, memory)
     made_by = _command(format, located, named, runtime, given)
     with tempfile.TemporaryDirectory(prefix="edgecnn-") as folder:
         tell(f"Converting {source} to {format}", 0.0)

@@ -136,7 +136,7 @@ def _refuse_operators(source: Variant, core: ir.Model) -> None:
 
     kinds = {(node.domain, node.op_type) for node in core.graph.all_nodes()}
     unknown = sorted(kind for domain, kind in kinds if domain or not onnx.defs.has(kind))
-    quantized = sorted(kind for _, kind in kinds if "Quant" in kind or kind.startswith("QLinear"))
+    quantized = sorted(kind for _, kind in kinds if "quant" in kind.lower() or "QLinear" in kind)
     if unknown or quantized:  # pnnx crashes on the ones, and writes nonsense for the others
         raise ModelError(
             f"'{source.name}' holds {', '.join((unknown or quantized)[:3])}, which pnnx does not "
