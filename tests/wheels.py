@@ -1,0 +1,71 @@
+"""Another wheel of ONNX Runtime beside everything else that is installed: in an environment that
+is thrown away, for such wheels overwrite one another's files."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import edgecnn
+
+_SOURCE = Path(edgecnn.__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Python with another wheel.
+
+    Attributes:
+        paths: What it imports from, the wheel first.
+    """
+
+    paths: tuple[Path, ...]
+
+    def python(self, program: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run a program, whatever its exit code is."""
+        return self._run(program, *arguments)
+
+    def edgecnn(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        """Run `edgecnn` with some arguments."""
+        program = "import sys; from edgecnn.cli import main; main(sys.argv[1:])"
+        return self._run("-c", program, *arguments)
+
+    def _run(self, *words: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-S", *map(str, words)],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, self.paths))},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+
+def make_environment(folder: Path, requirement: str) -> Environment:
+    """Install a wheel of ONNX Runtime, in place of the one that is here; skip without an index.
+
+    Args:
+        folder: An empty folder.
+        requirement: Such as `onnxruntime-openvino==1.24.1`.
+    """
+    wheel, others = folder / "wheel", folder / "others"
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    done = subprocess.run(
+        [*command, "--no-deps", "--only-binary", ":all:", "--target", str(wheel), requirement],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"{requirement} cannot be installed here: {done.stderr.strip()[-200:]}")
+    others.mkdir()
+    for path in Path(sysconfig.get_path("purelib")).iterdir():
+        if not path.name.startswith("onnxruntime") and path.suffix != ".pth":
+            (others / path.name).symlink_to(path)
+    return Environment((wheel, others, _SOURCE))
