@@ -166,16 +166,16 @@ class Worker(Closing):
         finally:
             self._begun = False
 
-    def call(self, function: Callable[[], Found], seconds: float = 0.0, *, what: str) -> Found:
+    def call(self, function: Callable[[], Found], seconds: float, *, what: str) -> Found:
         """Have a function called there, without a session.
 
         Args:
             function: A `functools.partial` of a function at the head of a module.
-            seconds: How long it takes; the worker's limit comes on top.
+            seconds: How long it may take, all in all.
             what: What is done, for errors, such as `The conversion to ncnn`.
         """
         self._subject = what
-        found: Found = self._ask("call", self._limit + seconds, function=function)
+        found: Found = self._ask("call", seconds, function=function)
         return found
 
     def outputs(self, inputs: Arrays) -> dict[str, Any]:
