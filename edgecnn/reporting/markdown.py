@@ -33,7 +33,9 @@ def eval_summary(report: Report, body: EvalReport) -> str:
         Markdown, ending in a newline.
     """
     images = f"{body.images:,} {body.split} images of {escape(body.data)}"
-    return _page(report, "eval", body.gates, [f"Accuracy on {images}.", _accuracies(body)])
+    odd = {one.engine for one in body.variants if computing(one.precision, one.options)}
+    on = escape(f", with {' and '.join(sorted(odd))}") if odd else ""
+    return _page(report, "eval", body.gates, [f"Accuracy on {images}{on}.", _accuracies(body)])
 
 
 def bench_summary(report: Report, body: BenchReport) -> str:

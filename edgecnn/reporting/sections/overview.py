@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from edgecnn.benchmark import BenchReport
+from edgecnn.benchmark.report import Setup
 from edgecnn.bundle import Bundle
-from edgecnn.evaluation import EvalReport
+from edgecnn.evaluation import EvalReport, VariantAccuracy
+from edgecnn.options import computing
 from edgecnn.reporting.contract import Section, Table
 from edgecnn.reporting.material import Kept, Material
 from edgecnn.reporting.words import percent, size, time
@@ -60,8 +62,20 @@ def _variants(
         for variant in bundle.manifest.variants
     ]
     columns = ("variant", "size", "accuracy", "latency")
-    caption = "Variants: accuracy with its 95 % interval, median latency"
-    return Table(caption, columns, tuple(rows))
+    judged = {_how(each) for each in evaluated.body.variants} if evaluated else set()
+    timed = {_how(measured.body.setup)} if measured else set()
+    caption = f"Variants: accuracy with its 95 % interval{_also(judged)}, "
+    return Table(f"{caption}median latency{_also(timed)}", columns, tuple(rows))
+
+
+def _how(where: VariantAccuracy | Setup) -> str:
+    return computing(where.precision, where.options)
+
+
+def _also(hows: set[str]) -> str:
+    """Say how an engine computed where that is not as it does by itself."""
+    known = sorted(filter(None, hows))
+    return f" ({'; '.join(known)})" if known else ""
 
 
 def _bytes(bundle: Bundle, variant: Variant) -> str:
