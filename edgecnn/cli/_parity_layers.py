@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # What --layers does not go with: it has limits of its own, and keeps no outputs.
 _APART = ("atol", "rtol", "cpus", "worst", "save_outputs")
+_TO_SPEAK_OF = 0.01
 _REMEDIES = {
     "fail": "Look at that layer first: what comes behind it only passes the difference on.",
     "inconclusive": "Try the runtime without its optimisations, such as `--option "
@@ -80,9 +81,11 @@ def _print(comparison: LayerComparison, inputs: str) -> None:
     table(title, columns, map(_row, comparison.tensors), left=2)
     if comparison.verdict.outcome == "pass":
         most = farthest(comparison)
+        nearest = f"{most.layer} comes nearest to it, with {most.roundings:.2f} roundings"
         say(
-            f"No tensor differs by more than rounding; {most.layer} comes nearest to it, with "
-            f"{most.roundings:.2g} roundings of {comparison.limit:g}."
+            f"No tensor differs by more than rounding; {nearest} of {comparison.limit:g}."
+            if most.roundings >= _TO_SPEAK_OF
+            else "No tensor differs by more than rounding."
         )
 
 

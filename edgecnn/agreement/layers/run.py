@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from edgecnn.agreement.gates import judge_all
 from edgecnn.agreement.layers.comparing import Placed, compare_layers
 from edgecnn.agreement.layers.report import LayerComparison, LayersReport
 from edgecnn.agreement.layers.sources import (
+    ONNX,
     Given,
     Source,
     file_source,
@@ -54,7 +56,7 @@ def parity_layers(
 
     Args:
         model: As in `parity`.
-        variants: Variants of the bundle; by default all of them, but for `against`.
+        variants: Variants of the bundle; by default all that are ONNX files, but for `against`.
         against: As in `parity`; a file that is held against a bundle is held against its first
             variant.
         runtime: One runtime or several; without `against`, each is held against the first.
@@ -106,18 +108,24 @@ def _of_bundle(
     against: Bundle | Path | str | None,
     places: int,
 ) -> tuple[Sources, Given]:
-    known = [variant.name for variant in bundle.manifest.variants]
-    names = list(variants or (name for name in known if name != against))
-    if against is None:
-        if places < 2:
-            raise _nothing(bundle.folder)
-        sources: Sources = [(variant_source(bundle, name), None) for name in names]
-    else:
-        sources = [
-            (variant_source(bundle, name), _other(bundle, against, name, known)) for name in names
-        ]
+    known = {variant.name: variant.format for variant in bundle.manifest.variants}
+    names = variants or [name for name in known if name != against and known[name] == ONNX]
+    if not names or (against is None and places < 2):
+        raise _nothing(bundle.folder)
+    sources: Sources = [
+        (
+            variant_source(bundle, name),
+            None if against is None else _other(bundle, against, name, list(known)),
+        )
+        for name in names
+    ]
     flat = [source for pair in sources for source in pair if source is not None]
-    return sources, golden_images(bundle, flat)
+    given = golden_images(bundle, flat)
+    unseen = [] if variants else [name for name in known if known[name] != ONNX]
+    if unseen:
+        text = f"Left out, for inner tensors are seen in ONNX files alone: {', '.join(unseen)}."
+        given = replace(given, notes=(text,))
+    return sources, given
 
 
 def _other(bundle: Bundle, against: Bundle | Path | str, name: str, known: Sequence[str]) -> Source:

@@ -29,6 +29,7 @@ Arrays = dict[str, NDArray[Any]]
 Chunk = Any
 Feed = Callable[[Chunk, CheckedSession], list[Arrays]]
 
+ONNX = "onnx"
 # As many numbers go in; the reference runtime, which is slow, runs them too.
 _ELEMENTS, _MOST = 1 << 19, 8
 _AT_ONCE = 1 << 16
@@ -95,7 +96,7 @@ def variant_source(bundle: Bundle, name: str) -> Source:
     import onnx
 
     located = bundle.locate(name)
-    if located.format != "onnx":
+    if located.format != ONNX:
         raise InputError(
             f"The variant '{name}' is in the format '{located.format}', whose inner tensors cannot "
             "be made outputs.",

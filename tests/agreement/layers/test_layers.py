@@ -246,9 +246,10 @@ def test_a_numbered_tensor_of_another_kind_is_not_the_same(tmp_path: Path) -> No
     other = net()
     for node in other.graph.node:
         for names in (node.input, node.output):
-            swapped = {"c3": "p", "p": "c3"}
+            swapped = {"c3": "p", "p": "c3", "logits": "answers"}
             names[:] = [swapped.get(name, name) for name in names]
         node.name = f"other/{node.name}"
+    other.graph.output[0].name = "answers"
     files = [write(tmp_path / f"{n}.onnx", model) for n, model in enumerate((net(), other))]
     found = parity_layers(files[0], against=files[1], threads=1)
     assert found.verdict.outcome == "pass"
@@ -291,6 +292,9 @@ def test_what_cannot_be_looked_into(bundle: Bundle) -> None:
     other = bundles.extend(bundle, {}, ncnn)
     with pytest.raises(InputError, match="'ncnn' is in the format 'ncnn', whose inner tensors"):
         parity_layers(other, ["fp32"], "ncnn")
+    found = parity_layers(other, runtime=("ort", "reference"), threads=1)
+    assert len(found.comparisons) == 2
+    assert found.notes[0].endswith("are seen in ONNX files alone: ncnn.")
 
 
 def test_files_with_nothing_in_common(bundle: Bundle, tmp_path: Path) -> None:
