@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from edgecnn.cli._durations import to_seconds
 from edgecnn.cli._options import (
     find_bundle,
     keep_report,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 ONNX = "onnx"
-_CONVERSION = {"source", "engine_options", "name", "runtime"}
+_CONVERSION = {"source", "engine_options", "name", "runtime", "time_limit"}
 _BOTH = {"bundle", "format", "precision", "threads", "as_json"}
 
 
@@ -157,5 +158,11 @@ _OPTIONS = (
         metavar="NAME|PATH",
         callback=not_empty,
         help="Of another format: what writes it.  [default: the runtime on the shelf]",
+    ),
+    click.option(
+        "--time-limit",
+        metavar="TIME",
+        callback=to_seconds,
+        help="Of another format: time that its converter may take.  [default: 10min]",
     ),
 )

@@ -70,6 +70,7 @@ def command(
     engine_options: tuple[str, ...],
     name: str | None,
     runtime: str | None,
+    time_limit: float | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -93,6 +94,7 @@ def command(
             precision=precision,
             engine_options=engine_options,
             threads=options["threads"],
+            time_limit=time_limit,
             as_json=as_json,
         )
         return

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecnn.errors import RuntimeCrashed
-from edgecnn.runtime import load_runtime
+from edgecnn.runtime import check_available
 from edgecnn.spec import Converted, Variant
 from edgecnn.worker import Worker
 
@@ -50,23 +50,36 @@ def memory_for(source: Variant) -> int:
     return _BYTES + _COPIES * sum(Path(file).stat().st_size for file in source.files)
 
 
-def convert_apart(request: Request, folder: Path) -> tuple[Converted, float]:
+@dataclass(frozen=True)
+class Made:
+    """What came of it.
+
+    Attributes:
+        converted: What the runtime says that it made.
+        versions: Versions of the packages that it uses.
+        seconds: Time that it took.
+    """
+
+    converted: Converted
+    versions: dict[str, str]
+    seconds: float
+
+
+def convert_apart(request: Request, folder: Path) -> Made:
     """Convert in a process of its own, and hold the runtime to what the contract says of files.
 
     Args:
         request: What is to be converted.
         folder: An empty folder.
 
-    Returns:
-        What the runtime made, and the seconds that it took.
-
     Raises:
+        UnavailableError: The runtime's engine, or its converter, is not installed.
         RuntimeCrashed: The converter crashed, hung, or did not do what the contract asks.
         EdgeCNNError: What the converter refuses.
     """
     with Worker() as worker:
         began = time.perf_counter()
-        made: object = worker.call(
+        made, versions = worker.call(
             partial(_convert, request, folder),
             request.seconds,
             what=f"The conversion of '{request.source.name}' on '{request.runtime}'",
@@ -79,21 +92,23 @@ def convert_apart(request: Request, folder: Path) -> tuple[Converted, float]:
             "Its `convert` must do what the head of edgecnn/runtime.py says.",
         )
     assert isinstance(made, Converted)
-    return made, seconds
+    return Made(made, versions, seconds)
 
 
-def _convert(request: Request, folder: Path) -> Any:
+def _convert(request: Request, folder: Path) -> tuple[object, dict[str, str]]:
     _limit_memory(request.memory)
-    adapter: Any = load_runtime(request.runtime)
+    target = check_available(request.runtime)
+    adapter: Any = target.runtime
     more = {}
     if getattr(adapter, "CONVERTS_NET", False):
         from edgecnn.bundle import open_bundle
         from edgecnn.nets import pixel_net
 
         more = {"net": pixel_net(open_bundle(request.bundle))}
-    return adapter.convert(
+    made = adapter.convert(
         request.source, folder, name=request.name, options=dict(request.options), **more
     )
+    return made, target.versions
 
 
 def _limit_memory(size: int) -> None:
@@ -101,8 +116,8 @@ def _limit_memory(size: int) -> None:
         return  # elsewhere the system does not hold a process to it
     import resource
 
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    size = size if hard == resource.RLIM_INFINITY else min(size, hard)
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    size = size if soft == resource.RLIM_INFINITY else min(size, soft)
     resource.setrlimit(resource.RLIMIT_DATA, (size, hard))
 
 

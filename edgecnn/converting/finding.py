@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from edgecnn import shelves
 from edgecnn.errors import EdgeCNNError, InputError
-from edgecnn.runtime import Runtime, Target, check_available, load_runtime
+from edgecnn.runtime import Runtime, load_runtime
 
 ONNX = "onnx"
 
 
-@dataclass(frozen=True)
-class Converter:
-    """A runtime that writes a format.
-
-    Attributes:
-        name: As it is asked for: its name, or its path.
-        target: The runtime and its first provider, both of them here.
-    """
-
-    name: str
-    target: Target
-
-
-def find_converter(wanted: str, runtime: str | None = None) -> Converter:
-    """Find the runtime that writes a format, and make sure that its engine is here.
+def find_converter(wanted: str, runtime: str | None = None) -> str:
+    """Find the runtime that writes a format; whether its engine is here shows when it is called.
 
     Args:
         wanted: The format, such as `ncnn`.
         runtime: Name or path of a runtime; by default the first on the shelf that writes it.
 
+    Returns:
+        The runtime's name, or its path.
+
     Raises:
         InputError: There is no such runtime, or none writes this format.
-        UnavailableError: Its engine is not installed.
     """
     if runtime is not None:
         adapter = load_runtime(runtime)
@@ -42,7 +29,7 @@ def find_converter(wanted: str, runtime: str | None = None) -> Converter:
                 f"The runtime '{adapter.NAME}' writes no '{wanted}'.",
                 f"It writes {', '.join(sorted(formats_of(adapter))) or 'no format of its own'}.",
             )
-        return Converter(runtime, check_available(runtime))
+        return runtime
     known = writers()
     if wanted not in known:
         raise InputError(
@@ -50,7 +37,7 @@ def find_converter(wanted: str, runtime: str | None = None) -> Converter:
             f"Use --format {' or '.join(sorted({ONNX, *known}))}; or name a runtime that writes it "
             "with --runtime PATH.",
         )
-    return Converter(known[wanted], check_available(known[wanted]))
+    return known[wanted]
 
 
 def writers() -> dict[str, str]:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from edgecnn.agreement import Golden, golden, make_expected
 from edgecnn.bundle import MANIFEST, Bundle, extend, open_bundle
-from edgecnn.converting.child import CONVERT_SECONDS, Request, convert_apart, memory_for
-from edgecnn.converting.finding import ONNX, Converter, find_converter
+from edgecnn.converting.child import CONVERT_SECONDS, Made, Request, convert_apart, memory_for
+from edgecnn.converting.finding import ONNX, find_converter
 from edgecnn.converting.proof import answers, judge_outputs
 from edgecnn.converting.report import ConvertReport
 from edgecnn.errors import InputError, ModelError
 from edgecnn.exporting.run import stale_variants
 from edgecnn.progress import Progress, tell_nobody
+from edgecnn.runtime import load_runtime
 from edgecnn.spec import Converted, Variant
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -30,20 +31,18 @@ class _Job:
     Attributes:
         bundle: The bundle.
         request: What was asked of the converter.
-        converter: What made it.
         draft: How the manifest will describe it.
         vectors: What it is held against.
         folder: Where its files are.
-        seconds: Time that the conversion took.
+        made: What came of it.
     """
 
     bundle: Bundle
     request: Request
-    converter: Converter
     draft: Variant
     vectors: Golden
     folder: Path
-    seconds: float
+    made: Made
 
 
 def convert(
@@ -55,7 +54,8 @@ def convert(
     runtime: str | None = None,
     options: Mapping[str, str] | None = None,
     threads: int | None = None,
-    limit: float = CONVERT_SECONDS,
+    time_limit: float | None = None,
+    memory_limit: int | None = None,
     progress: Progress | None = None,
 ) -> ConvertReport:
     """Make a variant of a bundle in the format of another engine, proved before it is named.
@@ -72,7 +72,9 @@ def convert(
         runtime: Name or path of the runtime that writes it; by default the one on the shelf.
         options: The converter's own options.
         threads: Threads of the session that proves it; by default the cores allowed.
-        limit: Seconds after which a conversion counts as a hang.
+        time_limit: Seconds after which a conversion counts as a hang; 600 by default.
+        memory_limit: Bytes that each process of a conversion may take, on Linux; by default 6 GiB
+            and 16 times the source.
         progress: Called with what is done and the share (0 to 1) that is behind.
 
     Raises:
@@ -88,27 +90,33 @@ def convert(
     located, vectors = _source(opened, source), golden(opened)
     named = name or _default_name(format, located, given)
     _refuse_name(opened, named, format)
-    memory = memory_for(located)
-    request = Request(converter.name, located, named, given, opened.folder, limit, memory)
+    request = Request(
+        converter,
+        located,
+        named,
+        given,
+        opened.folder,
+        CONVERT_SECONDS if time_limit is None else time_limit,
+        memory_for(located) if memory_limit is None else memory_limit,
+    )
     made_by = _command(format, located, named, runtime, given)
     with tempfile.TemporaryDirectory(prefix="edgecnn-") as folder:
         tell(f"Converting {source} to {format}", 0.0)
-        converted, seconds = convert_apart(request, Path(folder))
-        draft = _draft(opened, request, format, converted, made_by)
+        made = convert_apart(request, Path(folder))
+        draft = _draft(opened, request, format, made.converted, made_by)
         _refuse_foreign_files(opened, draft)
-        tell(f"Running {named} on {converter.name}", 0.6)
-        return _prove_and_write(
-            _Job(opened, request, converter, draft, vectors, Path(folder), seconds), threads
-        )
+        tell(f"Running {named} on {converter}", 0.6)
+        job = _Job(opened, request, draft, vectors, Path(folder), made)
+        return _prove_and_write(job, threads)
 
 
 def _prove_and_write(job: _Job, threads: int | None) -> ConvertReport:
     draft, contract = job.draft, job.bundle.manifest.contract
     located = replace(draft, files=tuple(str(job.folder / file) for file in draft.files))
-    outputs, provider = answers(located, job.converter.name, contract, job.vectors, threads)
+    outputs, provider = answers(located, job.request.runtime, contract, job.vectors, threads)
     found = judge_outputs(located, job.request.source, contract, job.vectors, outputs)
     contents = {file: (job.folder / file).read_bytes() for file in draft.files}
-    name = job.converter.target.runtime.NAME
+    name = load_runtime(job.request.runtime).NAME
     expected = make_expected(outputs, runtime=name, provider=provider)
     tolerances = {output: each.tolerance for output, each in found.items()}
     after = extend(
@@ -127,10 +135,10 @@ def _prove_and_write(job: _Job, threads: int | None) -> ConvertReport:
         files={file: len(content) for file, content in contents.items()},
         runtime=name,
         provider=provider,
-        versions=job.converter.target.versions,
+        versions=job.made.versions,
         options=dict(job.request.options),
         settings=draft.settings,
-        convert_seconds=job.seconds,
+        convert_seconds=job.made.seconds,
         time_limit_seconds=job.request.seconds,
         memory_limit_bytes=job.request.memory,
         images=len(job.vectors.images),

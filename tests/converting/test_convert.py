@@ -121,7 +121,7 @@ def test_a_hanging_converter_ends_with_all_that_it_started(bundle: Bundle, tmp_p
     note = tmp_path / "child"
     options = {"trouble": "hang", "note": str(note)}
     with pytest.raises(RuntimeCrashed, match=r"conversion of 'fp32' on .* hung: no answer within"):
-        convert(bundle, "papyrus", runtime=PAPYRUS, options=options, limit=3.0)
+        convert(bundle, "papyrus", runtime=PAPYRUS, options=options, time_limit=3.0)
     child = int(note.read_text())
     deadline = time.monotonic() + 10
     while _alive(child):
