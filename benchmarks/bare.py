@@ -20,7 +20,7 @@ import numpy as np
 
 from edgecnn.errors import RuntimeCrashed
 from edgecnn.spec import TensorSpec, Variant
-from edgecnn.worker import Opened, Timed, Usage, Worker
+from edgecnn.worker import LIMIT_SECONDS, Opened, Timed, Usage, Worker
 
 SCRIPT = """
 import json, os, sys, time
@@ -85,12 +85,16 @@ class BareWorker(Worker):
     """A process that runs the loop above, with the face of a worker.
 
     Args:
-        memory_limit: There is none; it is here because workers have one.
+        limit: There is none; it is here because workers have one.
+        memory_limit: As above.
         cores: CPUs that it may use.
     """
 
     def __init__(
-        self, memory_limit: int | None = None, cores: Collection[int] | None = None
+        self,
+        limit: float = LIMIT_SECONDS,
+        memory_limit: int | None = None,
+        cores: Collection[int] | None = None,
     ) -> None:
         began = time.perf_counter()
         words = [sys.executable, "-c", SCRIPT, ",".join(map(str, cores or ()))]
@@ -115,12 +119,13 @@ class BareWorker(Worker):
         versions = {"onnxruntime": version}
         return Opened("bare", "cpu", count, *specs, versions, imported, loaded)
 
-    def feed(self, batches: Sequence[Mapping[str, Any]]) -> None:
+    def feed(self, batches: Sequence[Mapping[str, Any]]) -> float:
         path = Path(self._folder.name) / "batches.npz"
         arrays = {f"{n}.{name}": a for n, batch in enumerate(batches) for name, a in batch.items()}
         np.savez(path, **arrays)
         self._say(str(path))
         self._answer()
+        return 0.0
 
     def run_for(
         self,
