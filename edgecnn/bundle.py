@@ -38,6 +38,7 @@ __all__ = [
     "FileRecord",
     "Manifest",
     "ModelRef",
+    "change_manifest",
     "change_variant",
     "create",
     "extend",
@@ -260,6 +261,20 @@ def extend(bundle: Bundle, files: Mapping[str, bytes], variant: Variant) -> Bund
 def change_variant(bundle: Bundle, name: str, change: Callable[[Variant], Variant]) -> Bundle:
     """Change what the manifest says of a variant, its files untouched."""
     return extend(bundle, {}, change(bundle.variant(name)))
+
+
+def change_manifest(bundle: Bundle, change: Callable[[Bundle], Manifest]) -> Bundle:
+    """Change what the manifest says, as it is now; its files are untouched.
+
+    Raises:
+        BundleError: Another process writes to the bundle.
+        InputError: The disk is full or not writable.
+    """
+    with _writing(bundle.folder):
+        current = open_bundle(bundle.folder)
+        manifest = replace(change(current), edgecnn=__version__)
+        _commit(bundle.folder, manifest, current.files, {})
+    return open_bundle(bundle.folder)
 
 
 def _refuse_changed_parent(bundle: Bundle, variant: Variant) -> None:

@@ -62,6 +62,7 @@ class Inspection:
     """
 
     KIND: ClassVar[str] = "inspect"
+    VERSION: ClassVar[int] = 2
 
     path: str
     manifest: Manifest | None

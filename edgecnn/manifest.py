@@ -14,7 +14,8 @@ from edgecnn.errors import BundleError, InputError
 from edgecnn.records import from_builtins, parse_json, sha256, to_json
 from edgecnn.spec import DataRef, InputContract, Variant
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+_OLDEST = 2  # which lacks nothing but a deployment
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 GOLDEN = "golden.npz"
@@ -49,6 +50,41 @@ class ModelRef:
 
 
 @dataclass(frozen=True)
+class Deployment:
+    """How a bundle is best run on a machine, as `edgecnn tune` found it.
+
+    Attributes:
+        variant: Name of the variant.
+        runtime: Name of the runtime; of one that is not on the shelf, its path.
+        provider: Where it computes.
+        threads: Threads within an operator.
+        options: The runtime's own options; those left out are as the runtime has them by itself.
+        precision: What float32 operators compute in.
+        batch_size: Images in one run.
+        cpu: The CPU that it was tuned on, by its own name.
+        tuned: When, UTC, ISO 8601.
+        measured: SHA-256 of each file of the variant that was measured, by name.
+        report: The report of it: a file in `reports/`.
+        report_sha256: Its digest.
+        versions: Versions of the packages that the runtime uses.
+    """
+
+    variant: str
+    runtime: str
+    provider: str
+    threads: int
+    options: dict[str, str]
+    precision: str
+    batch_size: int
+    cpu: str
+    tuned: str
+    measured: dict[str, str]
+    report: str
+    report_sha256: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What a bundle holds and where it came from.
 
@@ -65,6 +101,7 @@ class Manifest:
             first.
         environment: Versions and machine that made it.
         files: Every file of the bundle but this one.
+        deployment: How commands run it where nobody says how; None where they choose themselves.
     """
 
     KIND: ClassVar[str] = "manifest"
@@ -81,6 +118,8 @@ class Manifest:
     variants: tuple[Variant, ...] = ()
     files: dict[str, FileRecord] | None = None
     digest: str = _NO_DIGEST
+    # A manifest of version 2 has none.
+    deployment: Deployment | None = None
 
 
 def new_manifest(
@@ -124,7 +163,10 @@ def seal(manifest: Manifest, have: Mapping[str, FileRecord], files: Mapping[str,
         files: New ones, and their contents.
     """
     new = {name: FileRecord(sha256(data), len(data)) for name, data in files.items()}
-    text = to_json(replace(manifest, files={**have, **new}, digest=_NO_DIGEST))
+    files_now = {**have, **new}
+    text = to_json(
+        replace(manifest, schema_version=SCHEMA_VERSION, files=files_now, digest=_NO_DIGEST)
+    )
     return _DIGEST.sub(_digest_line(sha256(text)), text)
 
 
@@ -149,7 +191,7 @@ def stated_time(text: bytes, path: Path) -> str:
 
 def _refuse_other_layouts(data: dict[str, Any], path: Path) -> None:
     version = data.get("schema_version")
-    if isinstance(version, int) and version != SCHEMA_VERSION:
+    if isinstance(version, int) and not _OLDEST <= version <= SCHEMA_VERSION:
         newer = version > SCHEMA_VERSION
         raise BundleError(
             f"{path} was written by edgecnn {data.get('edgecnn')} in "

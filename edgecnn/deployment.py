@@ -1,0 +1,147 @@
+"""The deployment of a bundle: how it is run where nobody says how.
+
+`edgecnn tune` finds it and writes it into the manifest. It is one thing: whoever says anything of
+how to run (variant, runtime, provider, threads, options, another batch size) gets what was said
+and the ordinary defaults for the rest, and nothing of the deployment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from edgecnn.bundle import Bundle, change_manifest
+from edgecnn.errors import BundleError
+from edgecnn.machine import this_machine
+from edgecnn.manifest import Deployment, Manifest
+from edgecnn.options import Options, computing
+
+USUAL_RUNTIME = "ort"
+
+
+@dataclass(frozen=True)
+class HowToRun:
+    """How a bundle is run: what was said, or its deployment, or the defaults.
+
+    Attributes:
+        variant: Name of the variant; None where none was said and nothing is deployed.
+        runtime: Name or path of the runtime.
+        provider: None for the runtime's first.
+        threads: None for the cores that this process may use.
+        options: The runtime's own options; None for none.
+        batch_size: None for what the caller chooses.
+        deployed: This is the bundle's deployment.
+        note: What should be known of the deployment, as a sentence; empty where there is none.
+        doubt: The note tells of something that is not as it should be.
+    """
+
+    variant: str | None
+    runtime: str
+    provider: str | None
+    threads: int | None
+    options: Options | None
+    batch_size: int | None
+    deployed: bool = False
+    note: str = ""
+    doubt: bool = False
+
+
+def how_to_run(
+    bundle: Bundle,
+    *,
+    variant: str | None = None,
+    runtime: str | None = None,
+    provider: str | None = None,
+    threads: int | None = None,
+    options: Options | None = None,
+    batch_size: int | None = None,
+) -> HowToRun:
+    """Decide how a bundle is run; each argument is what somebody said, None where nobody did."""
+    usual = runtime or USUAL_RUNTIME
+    said = HowToRun(variant, usual, provider, threads, options, batch_size)
+    found = bundle.manifest.deployment
+    if found is None:
+        return said
+    given = {
+        "--variant": variant,
+        "--runtime": runtime,
+        "--provider": provider,
+        "--threads": threads,
+        "--option or --precision": options,
+        "--batch-size": None if batch_size == found.batch_size else batch_size,
+    }
+    named = [flag for flag, value in given.items() if value is not None]
+    if named:
+        text = f"Not as tuned ({in_words(found)}), as {' and '.join(named)} was given."
+        return replace(said, note=text)
+    if not is_current(bundle, found):
+        text = (
+            f"The deployment of {bundle.folder} is stale: '{found.variant}' changed after it was "
+            f"tuned. Tune again with `edgecnn tune {bundle.folder}`."
+        )
+        return replace(said, note=text, doubt=True)
+    return _deployed(found)
+
+
+def _deployed(found: Deployment) -> HowToRun:
+    here = this_machine().cpu
+    text = f"Using {in_words(found)}, as tuned on {found.tuned[:10]}"
+    if found.cpu != here:
+        text += f" on another machine ({found.cpu}, while this is {here})"
+    return HowToRun(
+        found.variant,
+        found.runtime,
+        found.provider,
+        found.threads,
+        dict(found.options) or None,
+        found.batch_size,
+        deployed=True,
+        note=f"{text}.",
+        doubt=found.cpu != here,
+    )
+
+
+def in_words(found: Deployment) -> str:
+    """Say what a deployment is.
+
+    >>> from edgecnn.manifest import Deployment
+    >>> rest = ("fp32", 1, "CPU", "2026-11-28", {}, "x.json", "", {})
+    >>> in_words(Deployment("int8", "openvino", "cpu", 1, {"cpu_pinning": "on"}, *rest))
+    'int8 on openvino, 1 thread, cpu_pinning=on'
+    """
+    where = found.runtime if found.provider == "cpu" else f"{found.runtime}/{found.provider}"
+    threads = "1 thread" if found.threads == 1 else f"{found.threads} threads"
+    how = [f"{found.variant} on {where}", threads, computing(found.precision, found.options)]
+    return ", ".join(filter(None, how))
+
+
+def is_current(bundle: Bundle, found: Deployment) -> bool:
+    """Say whether a deployment's variant is still the one that was tuned."""
+    own = [each for each in bundle.manifest.variants if each.name == found.variant]
+    now = {file: bundle.files[file].sha256 for variant in own for file in variant.files}
+    return bool(own) and now == dict(found.measured)
+
+
+def digests(bundle: Bundle, variant: str) -> Mapping[str, str]:
+    """Give the SHA-256 of each file of a variant, by name."""
+    return {file: bundle.files[file].sha256 for file in bundle.variant(variant).files}
+
+
+def deploy(bundle: Bundle, found: Deployment | None) -> Bundle:
+    """Write down how a bundle is run where nobody says how; None takes that back.
+
+    Raises:
+        BundleError: Another process writes to the bundle, or changed the variant meanwhile.
+        InputError: The disk is full or not writable.
+    """
+
+    def change(current: Bundle) -> Manifest:
+        if found is not None and not is_current(current, found):
+            raise BundleError(
+                f"'{found.variant}' of {bundle.folder} was changed by another process while it "
+                "was tuned; nothing was written.",
+                "Run the command again.",
+            )
+        return replace(current.manifest, deployment=found)
+
+    return change_manifest(bundle, change)
