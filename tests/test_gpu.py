@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import shutil
 import subprocess
 import sys
@@ -94,3 +95,16 @@ def test_library_in_the_linkers_cache() -> None:
     found = gpu.find_library("libc.so.*")
     assert found is not None
     assert Path(found.path).is_file()
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="maps are Linux's")
+def test_libraries_that_are_loaded(tmp_path: Path) -> None:
+    assert gpu.loaded_libraries("libedgecnnabacus") == []
+    if shutil.which("cc") is None:
+        pytest.skip("needs a C compiler")
+    source, library = tmp_path / "a b.c", tmp_path / "libedgecnnabacus.so.3.1"
+    source.write_text("int beads(void) { return 7; }")
+    subprocess.run(["cc", "-shared", "-fPIC", str(source), "-o", str(library)], check=True)
+    ctypes.CDLL(str(library))
+    expected = gpu.Library(library.name, str(library), "3.1")
+    assert gpu.loaded_libraries("libedgecnnabacus") == [expected]

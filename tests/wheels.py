@@ -4,9 +4,12 @@ is thrown away, for such wheels overwrite one another's files."""
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +50,11 @@ class Environment:
         )
 
 
-def make_environment(folder: Path, requirement: str) -> Environment:
+@contextmanager
+def environment(folder: Path, requirement: str) -> Iterator[Environment]:
     """Install a wheel of ONNX Runtime, in place of the one that is here; skip without an index.
+
+    It has hundreds of megabytes, and is removed in the end.
 
     Args:
         folder: An empty folder.
@@ -68,4 +74,7 @@ def make_environment(folder: Path, requirement: str) -> Environment:
     for path in Path(sysconfig.get_path("purelib")).iterdir():
         if not path.name.startswith("onnxruntime") and path.suffix != ".pth":
             (others / path.name).symlink_to(path)
-    return Environment((wheel, others, _SOURCE))
+    try:
+        yield Environment((wheel, others, _SOURCE))
+    finally:
+        shutil.rmtree(folder)

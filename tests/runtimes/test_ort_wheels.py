@@ -4,6 +4,7 @@ one for GPUs on a machine that has none."""
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from edgecnn.runtime import TensorSpec, load_runtime
 from edgecnn.spec import Variant
 from tests.conftest import HoldToSchema, TinyNet
 from tests.runtimes import graphs
-from tests.wheels import Environment, make_environment
+from tests.wheels import Environment, environment
 
 pytestmark = [
     pytest.mark.wheels,
@@ -30,15 +31,18 @@ _PROGRAMS = Path(__file__).parent / "programs"
 
 
 @pytest.fixture(scope="session")
-def openvino(tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    return make_environment(tmp_path_factory.mktemp("openvino"), "onnxruntime-openvino==1.24.1")
+def openvino(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    folder = tmp_path_factory.mktemp("openvino")
+    with environment(folder, "onnxruntime-openvino==1.24.1") as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
-def for_gpus(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def for_gpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
     if load_runtime("ort").availability("cuda").ok:
         pytest.skip("this machine has a GPU")
-    return make_environment(tmp_path_factory.mktemp("gpu"), "onnxruntime-gpu==1.31.1")
+    with environment(tmp_path_factory.mktemp("gpu"), "onnxruntime-gpu==1.31.1") as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
