@@ -18,23 +18,29 @@ _NAME, _TYPE = 1, 2
 _TENSOR, _SHAPE, _AXIS, _AXIS_NAME = 1, 2, 1, 2
 
 
-def axis_names(path: Path) -> dict[str, tuple[str, ...]]:
-    """Give the names of the axes of each input and output, empty where an axis has none.
+Axes = dict[str, tuple[str, ...]]
+Span = tuple[int, int]
+
+
+def axis_names(path: Path) -> tuple[Axes, Axes]:
+    """Give the names of the axes of every input, and of every output, by the tensor's name.
+
+    An axis without a name has an empty one.
 
     Args:
         path: An ONNX file that an engine has read without complaint.
     """
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
-        return {
-            content[slice(*name)].decode(): tuple(_axes(content, value))
-            for graph in _parts(content, (0, len(content)), _GRAPH)
-            for kind in (_INPUT, _OUTPUT)
-            for value in _parts(content, graph, kind)
-            for name in _parts(content, value, _NAME)
-        }
+        return _declared(content, _INPUT), _declared(content, _OUTPUT)
 
 
-Span = tuple[int, int]
+def _declared(content: mmap, kind: int) -> Axes:
+    return {
+        content[slice(*name)].decode(): tuple(_axes(content, value))
+        for graph in _parts(content, (0, len(content)), _GRAPH)
+        for value in _parts(content, graph, kind)
+        for name in _parts(content, value, _NAME)
+    }
 
 
 def _axes(content: mmap, value: Span) -> Iterator[str]:

@@ -44,7 +44,7 @@ def read_onnx(path: str) -> Any:
     `Core.read_model` has every reader try the file, and some of them print what they think of it.
 
     Raises:
-        Exception: One of OpenVINO's own. It is no such file, or has an operator that OpenVINO has not.
+        Exception: One of OpenVINO's own: it is no such file, or an operator is unknown.
     """
     reader = import_module("openvino.frontend").FrontEndManager().load_by_framework("onnx")
     return reader.convert(reader.load(path))

@@ -9,6 +9,8 @@ Options:
         time; or `dynamic`: once for all shapes. That is slower, and int8 so has crashed on CPUs
         with AMX (openvino#37577).
     cpu_pinning: `off` (default) or `on`: whether each thread keeps to a core of its own.
+
+It has no profile: OpenVINO's counters are averages over all runs so far, in whole microseconds.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from edgecnn.errors import InputError, ModelError, RuntimeCrashed, UnavailableError
 from edgecnn.runtime import Options, TensorSpec, Variant, choose_options
 
-from .axes import axis_names
+from .axes import Axes, axis_names
 from .engine import DEVICES, availability, engine, read_onnx
 from .programs import Programs, Unfit, sentence
 
@@ -121,7 +123,7 @@ def open_session(
     module = engine()
     assert module is not None, "open_session() is called where availability() is ok"
     model = _read(variant)
-    specs = _specs(model, axis_names(variant.path))
+    specs = _specs(model, *axis_names(variant.path))
     config, fixed = _config(provider, threads, chosen), chosen["shape"] == "as-fed"
     programs = Programs(module, model, DEVICES[provider], config, fixed=fixed)
     try:
@@ -181,12 +183,14 @@ def _provider(program: Any) -> str:
 _Specs = tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]
 
 
-def _specs(model: Any, axes: Mapping[str, tuple[str, ...]]) -> _Specs:
-    inputs = tuple(_spec(port, axes) for port in model.inputs)
-    return inputs, tuple(_spec(port, axes) for port in model.outputs)
+def _specs(model: Any, inputs: Axes, outputs: Axes) -> _Specs:
+    return (
+        tuple(_spec(port, inputs) for port in model.inputs),
+        tuple(_spec(port, outputs) for port in model.outputs),
+    )
 
 
-def _spec(port: Any, axes: Mapping[str, tuple[str, ...]]) -> TensorSpec:
+def _spec(port: Any, axes: Axes) -> TensorSpec:
     # A tensor that an operator hands on has both names: the file knows which one is declared.
     name = next(name for name in axes if name in port.get_names())
     element, shape = port.element_type, port.partial_shape

@@ -145,6 +145,21 @@ def test_sizes_may_be_open_anywhere(tmp_path: Path) -> None:
             np.testing.assert_array_equal(session.run({"x": x})["y"], np.maximum(x, 0))
 
 
+def test_a_constant_that_is_an_input_and_goes_out_keeps_its_names(tmp_path: Path) -> None:
+    """As in files before IR 4, whose constants are inputs that have a value."""
+    x, k = TensorSpec("x", "float32", ("N",)), TensorSpec("k", "float32", ("K",))
+    y, same = TensorSpec("y", "float32", ("N",)), TensorSpec("same", "float32", (2,))
+    nodes = [
+        helper.make_node("Neg", ["x"], ["y"]),
+        helper.make_node("Reshape", ["k", "two"], ["same"]),
+    ]
+    constants: graphs.Arrays = {"k": np.array([1, 2], np.float32), "two": np.array([2])}
+    model = graphs.model(nodes, (x, k), (y, same), constants)
+    with open_session(graphs.save(model, tmp_path / "k.onnx"), runtime=OPENVINO) as session:
+        assert (session.inputs, session.outputs) == ((x,), (y, same))
+        np.testing.assert_array_equal(session.run({"x": np.ones(3, np.float32)})["same"], [1, 2])
+
+
 def test_prepared_calls_keep_to_their_own_inputs(product: Variant) -> None:
     first, second = rows(2)[:1], rows(2)[1:]
     with open_session(product, runtime=OPENVINO) as session:
