@@ -42,6 +42,7 @@ __all__ = [
     "PROVIDERS",
     "TUNED",
     "availability",
+    "choices",
     "open_session",
 ]
 
@@ -109,6 +110,12 @@ class OpenvinoSession:
             raise _crashed(str(error)) from error
 
 
+def choices(provider: str) -> dict[str, tuple[str, ...]]:
+    """Give the options that change anything on a provider."""
+    idle = () if provider == "cpu" else ("cpu_pinning",)
+    return {name: values for name, values in OPTIONS.items() if name not in idle}
+
+
 def open_session(
     variant: Variant, *, provider: str, threads: int, options: Options
 ) -> OpenvinoSession:
@@ -119,7 +126,7 @@ def open_session(
         UnavailableError: The device computes on fewer threads.
         ModelError: OpenVINO refuses the file.
     """
-    chosen = choose_options(NAME, OPTIONS, options)
+    chosen = choose_options(NAME, choices(provider), options)
     module = engine()
     assert module is not None, "open_session() is called where availability() is ok"
     model = _read(variant)

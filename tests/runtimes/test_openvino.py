@@ -100,6 +100,14 @@ def test_wrong_options_are_refused(net: Variant, options: dict[str, str]) -> Non
         open_session(net, runtime=OPENVINO, options=options)
 
 
+@pytest.mark.parametrize("provider", ["gpu", "npu"])
+def test_what_means_nothing_on_a_device_is_refused_there(net: Variant, provider: str) -> None:
+    adapter = load_runtime(OPENVINO)
+    pinned = {"cpu_pinning": "on"}
+    with pytest.raises(InputError, match="no option 'cpu_pinning'"):
+        adapter.open_session(net, provider=provider, threads=1, options=pinned)
+
+
 @pytest.mark.parametrize("options", [{"shape": "dynamic"}, {"cpu_pinning": "on"}], ids=str)
 def test_options_change_no_answer(net: Variant, tiny_net: TinyNet, options: dict[str, str]) -> None:
     with (
