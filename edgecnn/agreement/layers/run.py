@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgecnn.agreement.gates import judge_all
-from edgecnn.agreement.layers.comparing import Placed, compare_layers
+from edgecnn.agreement.layers.comparing import compare_layers
 from edgecnn.agreement.layers.report import LayerComparison, LayersReport
+from edgecnn.agreement.layers.sessions import Placed
 from edgecnn.agreement.layers.sources import (
     ONNX,
     Given,

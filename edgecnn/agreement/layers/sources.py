@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecnn import extras
-from edgecnn.agreement.sides import Engine
 from edgecnn.bundle import GOLDEN, Bundle
 from edgecnn.errors import InputError
 from edgecnn.feeding import feed
@@ -59,10 +58,6 @@ class Source:
     def quantized(self) -> bool:
         """Whether it rounds activations to 8 bits."""
         return any(node.op_type == "QuantizeLinear" for node in self.model.graph.node)
-
-    def guarded(self, engine: Engine) -> Engine:
-        """Give an engine that opens it: a foreign file in a process of its own."""
-        return engine if self.file is None else replace(engine, apart=True)
 
 
 @dataclass(frozen=True, eq=False)
