@@ -16,6 +16,7 @@ from edgecnn.errors import EdgeCNNError
 from edgecnn.gpu import Library, Nvidia
 from edgecnn.machine import Machine
 from edgecnn.runtime import Availability, load_runtime
+from edgecnn.worker import availabilities
 
 _SETTINGS = ("CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "ORT_DISABLE_TELEMETRY")
 
@@ -148,10 +149,8 @@ def _places() -> Iterator[Place]:
         except EdgeCNNError as error:
             yield Place(name, "", Availability(ok=False, reason=error.problem, remedy=error.remedy))
             continue
-        for provider in runtime.PROVIDERS:
-            yield Place(name, provider, runtime.availability(provider))
-        # Few of these are ever here, and none that is not would tell anything.
-        for provider in other_providers(name):
-            available = runtime.availability(provider)
-            if available.ok:
-                yield Place(name, provider, available)
+        # Few of the others are ever here, and none that is not would tell anything.
+        providers = (*runtime.PROVIDERS, *other_providers(name))
+        for provider, found in zip(providers, availabilities(name, providers), strict=True):
+            if provider in runtime.PROVIDERS or found.ok:
+                yield Place(name, provider, found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgecnn.errors import UnavailableError
 from edgecnn.placement import Needed, Placement, check_placement
 from edgecnn.runtime import Options, Variant, load_runtime, normalise_provider
-from edgecnn.worker import Opened, Prepared, Worker
+from edgecnn.worker import Opened, Prepared, Worker, WorkerLimits
 
 if TYPE_CHECKING:
     from edgecnn.runtime import Arrays
@@ -26,7 +26,7 @@ def prove_placement(
     provider: str | None = None,
     threads: int | None = None,
     options: Options | None = None,
-    memory_limit: int | None = None,
+    limits: WorkerLimits | None = None,
 ) -> Placement | None:
     """Prove that a runtime computes a variant on the provider that was asked for, as far as needed.
 
@@ -39,7 +39,7 @@ def prove_placement(
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator; by default the cores that this process may use.
         options: The runtime's own options, as they will be measured.
-        memory_limit: As in `Worker`.
+        limits: What the session may take.
 
     Returns:
         Where the operators are computed. None on the CPU, where there is nothing to prove, and
@@ -55,7 +55,8 @@ def prove_placement(
     where = normalise_provider(provider or load_runtime(runtime).PROVIDERS[0])
     if where == _ALWAYS_ALL and needed.everything:
         return None
-    with Worker(memory_limit=memory_limit, environment=_environment()) as worker:
+    given = limits or WorkerLimits()
+    with Worker(given.seconds, given.memory, environment=_environment()) as worker:
         opened = worker.open(
             variant, runtime=runtime, provider=where, threads=threads, options=options
         )

@@ -18,8 +18,9 @@ from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.closing import Closing
 from edgecnn.errors import InputError, ModelError
 from edgecnn.feeding import Pixels, batches, feed, in_layout, normalise, pixels
-from edgecnn.runtime import CheckedSession, Options, open_session
+from edgecnn.runtime import CheckedSession, Options
 from edgecnn.spec import InputContract, Variant
+from edgecnn.worker import WorkerLimits, open_guarded
 
 if TYPE_CHECKING:
     from edgecnn.feeding import Pictures
@@ -218,8 +219,14 @@ def load(
     threads: int | None = None,
     batch_size: int | None = None,
     options: Options | None = None,
+    time_limit: float | None = None,
+    memory_limit: int | None = None,
 ) -> Predictor:
     """Open a variant of a bundle, ready to answer pictures.
+
+    ONNX Runtime on the CPU, and the reference runtime, compute in this process. Every other engine
+    is loaded into a process of its own, which takes some tenths of a second to start: if it
+    crashes, that is an error here. With a limit, so is each.
 
     Args:
         bundle: A bundle or its folder.
@@ -229,17 +236,25 @@ def load(
         threads: Threads within an operator; by default the cores that this process may use.
         batch_size: Images in one run; by default what 1 MiB of float32 input hold.
         options: The runtime's own options.
+        time_limit: Seconds that opening may take, and each run; 120 by default.
+        memory_limit: Bytes that the session may take beyond Python and the engine.
 
     Raises:
         BundleError: The bundle or the variant is missing, stale or damaged.
         UnavailableError: The runtime, provider or precision is not to be had here.
+        RuntimeCrashed: The engine crashed or hung. A run may raise it, too.
     """
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     located = opened.locate(variant)
     contract = opened.manifest.contract
     _batch_size(contract, located, batch_size)
-    session = open_session(
-        located, runtime=runtime, provider=provider, threads=threads, options=options
+    session = open_guarded(
+        located,
+        runtime=runtime,
+        provider=provider,
+        threads=threads,
+        options=options,
+        limits=WorkerLimits.of(time_limit, memory_limit),
     )
     return Predictor(contract, located, session, batch_size)
 

@@ -31,7 +31,7 @@ from edgecnn.plain import (
     open_files,
 )
 from edgecnn.spec import Tolerance
-from edgecnn.worker import Worker
+from edgecnn.worker import Crashes, Worker
 
 # Noise of a tenth of the amplitude: int8 that is well calibrated stays below, on what it was
 # calibrated for.
@@ -47,10 +47,10 @@ _UNCALIBRATED = "the inputs are random, and it was calibrated for others"
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """One file, what each engine answers, and how far that may be off."""
+    """One file, what each engine answers if it does, and how far that may be off."""
 
     file: PlainFile
-    sides: list[Side]
+    sides: list[Side | None]
     rounding: Mapping[str, Tolerance]
     notes: tuple[str, ...]
 
@@ -73,19 +73,19 @@ def plain_trial(
     Raises:
         InputError: The files take other inputs, or an input cannot be made.
         ModelError: The gate or an engine refuses a file.
-        RuntimeCrashed: An engine crashed on one.
     """
     files = open_files(paths)
     inputs = make_inputs(files[0], request)
     quantized = any(file.variant.precision == "int8" for file in files)
     derive = derive and (len(engines) > 1 or not quantized)
-    rows = [_row(file, inputs, engines, derive=derive) for file in files]
-    pairs = [pair for row in rows for pair in _between_engines(row)]
+    crashes = Crashes()
+    rows = [_row(file, inputs, engines, crashes, derive=derive) for file in files]
+    pairs = [pair for row in rows if any(row.sides) for pair in _between_engines(row)]
     if len(rows) > 1:
         doubt = _UNCALIBRATED if quantized and inputs.what == RANDOM else ""
         pairs += _between_files(rows[0], rows[1], doubt)
     full = [pair for pair in pairs if pair.expected.size]
-    sides = [side for row in rows for side in row.sides]
+    sides = [side for row in rows for side in row.sides if side]
     arrays = {f"input.{name}": value for name, value in inputs.arrays.items()}
     return Trial(
         inputs.what,
@@ -96,11 +96,18 @@ def plain_trial(
         None,
         inputs.seed,
         tuple(_notes(rows, pairs)),
+        tuple(crashes.found),
     )
 
 
-def _row(file: PlainFile, inputs: Inputs, engines: Sequence[Engine], *, derive: bool) -> _Row:
-    sides = [_side(file, inputs, engine) for engine in engines]
+def _row(
+    file: PlainFile, inputs: Inputs, engines: Sequence[Engine], crashes: Crashes, *, derive: bool
+) -> _Row:
+    sides: list[Side | None] = []
+    for engine in engines:
+        sides.append(None)
+        with crashes.noting(file.name, engine.runtime, engine.provider):
+            sides[-1] = _side(file, inputs, engine)
     rounding, notes = {}, [matching(inputs, file)]
     if derive:
         try:
@@ -151,8 +158,8 @@ def _tipped(outputs: NDArray[Any], exact: NDArray[np.float64]) -> Tolerance:
 
 
 def _between_engines(row: _Row) -> Iterator[Pair]:
-    first = row.sides[0]
-    for side in row.sides[1:]:
+    first, *others = [side for side in row.sides if side]
+    for side in others:
         for name, value in first.outputs.items():
             limits = own_limits(row.rounding.get(name, Tolerance()), same_engine=False)
             yield _pair(side, first.engine, name, value, limits)
@@ -161,6 +168,8 @@ def _between_engines(row: _Row) -> Iterator[Pair]:
 def _between_files(row: _Row, other: _Row, doubt: str) -> Iterator[Pair]:
     quantized = row.quantized or other.quantized
     for side, against in zip(row.sides, other.sides, strict=True):
+        if side is None or against is None:
+            continue
         for name, their in matched_outputs(side, against.name, against.outputs):
             limits = Limits(sqnr_db=QUANTIZED_SQNR_DB)
             if not quantized:

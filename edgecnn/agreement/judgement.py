@@ -24,6 +24,7 @@ from edgecnn.predictor import holds_scores
 from edgecnn.progress import Progress
 from edgecnn.records import MaybeInfinite, MaybeNaN
 from edgecnn.spec import InputContract, Verdict
+from edgecnn.worker import EngineFailure, WorkerLimits
 
 _ON_GOLDEN = "A bundle is compared on its golden vectors."
 
@@ -98,8 +99,10 @@ class ParityReport:
         images: How many inputs there were.
         comparisons: One for each pair and output.
         measured: SHA-256 of every file that was measured, by name.
-        verdict: The worst of the comparisons' verdicts, with its reasons.
+        verdict: The worst of the comparisons' verdicts, with its reasons; no better than
+            `inconclusive` where an engine failed.
         notes: What should be known of the comparison, in whole sentences.
+        failures: What has no answer, because its engine crashed or hung.
     """
 
     KIND: ClassVar[str] = "parity"
@@ -112,6 +115,8 @@ class ParityReport:
     measured: dict[str, str]
     verdict: Verdict
     notes: tuple[str, ...] = ()
+    # A report of version 1 has none of these.
+    failures: tuple[EngineFailure, ...] = ()
 
 
 def parity(
@@ -131,6 +136,8 @@ def parity(
     inputs: Path | str | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
     save_outputs: Path | str | None = None,
+    time_limit: float | None = None,
+    memory_limit: int | None = None,
     progress: Progress | None = None,
 ) -> ParityReport:
     """Say whether models answer the same.
@@ -159,21 +166,29 @@ def parity(
         inputs: For plain files: an npz file with an array for each input; random ones by default.
         input_shapes: For plain files: shapes of inputs with open sizes, by name.
         save_outputs: Where to write inputs and all outputs, as an npz file.
+        time_limit: Seconds that an engine may take to open a model, and for each run; 120 by
+            default. With a limit every engine runs in a process of its own, otherwise all but ONNX
+            Runtime on the CPU and the reference.
+        memory_limit: Bytes that a model may take there beyond Python and the engine.
         progress: Called with what is run and the share (0 to 1) that is behind.
 
     Raises:
         InputError: Something cannot be compared, or a bundle or file cannot be used.
         UnavailableError: A runtime, provider or precision is not to be had here.
-        RuntimeCrashed: An engine crashed on a plain file.
+        RuntimeCrashed: Engines crashed, and nothing is left to compare; if only some did, the
+            report says so.
     """
     given = _given_limits(atol, rtol)
     opened = _model(model)
-    places = engines(runtime, provider, threads, batch_size, options=options)
+    limits = WorkerLimits.of(time_limit, memory_limit)
+    places = engines(runtime, provider, threads, batch_size, options=options, limits=limits)
     if progress:
         sessions = _sessions(opened, variants, len(places), both=against is not None)
         places = told(places, sessions, progress)
     request = Request(None if inputs is None else Path(inputs), input_shapes or {}, seed)
     trial = _trial(opened, variants, against, places, request, derive=given is None)
+    if trial.failures and not trial.pairs:
+        raise trial.failures[0].error()
     if save_outputs is not None:
         write_atomically(Path(save_outputs), make_npz(trial.arrays))
     comparisons = tuple(judge_pair(pair, given, trial.contract, worst) for pair in trial.pairs)
@@ -183,9 +198,14 @@ def parity(
         trial.images,
         comparisons,
         trial.measured,
-        judge_all([comparison.verdict for comparison in comparisons]),
+        judge_all([*(each.verdict for each in comparisons), *map(_unanswered, trial.failures)]),
         trial.notes,
+        trial.failures,
     )
+
+
+def _unanswered(failure: EngineFailure) -> Verdict:
+    return Verdict("inconclusive", (failure.problem,))
 
 
 def _sessions(

@@ -18,6 +18,7 @@ from edgecnn.formats import readable, unread, usual_reader
 from edgecnn.golden import Golden, expected, golden
 from edgecnn.plain import PlainFile, open_files
 from edgecnn.spec import InputContract, Tolerance, Variant
+from edgecnn.worker import Crashes, EngineFailure
 
 Outputs = dict[str, NDArray[Any]]
 
@@ -57,6 +58,7 @@ class Trial:
         contract: Names the classes; None for plain files.
         seed: Seed of random inputs; None for others.
         notes: What should be known of the comparison, in whole sentences.
+        failures: What has no answer, because its engine failed.
     """
 
     inputs: str
@@ -67,22 +69,28 @@ class Trial:
     contract: InputContract | None
     seed: int | None = None
     notes: tuple[str, ...] = ()
+    failures: tuple[EngineFailure, ...] = ()
 
 
 def bundle_trial(bundle: Bundle, names: Sequence[str] | None, engines: Sequence[Engine]) -> Trial:
     """Hold variants against the golden vectors, their own outputs, and the first engine's."""
-    vectors = golden(bundle)
+    vectors, crashes = golden(bundle), Crashes()
     sides = [
-        [
-            variant_side(bundle, name, engine, vectors.images)
-            for engine in readers_of(bundle.variant(name), engines)
-        ]
+        list(_variant_sides(bundle, name, engines, vectors, crashes))
         for name in names or _all(bundle, engines)
     ]
     pairs = [pair for row in sides for side in row for pair in golden_pairs(bundle, side, vectors)]
     pairs += [pair for row in sides for side in row[1:] for pair in _against_engine(side, row[0])]
-    trial = _golden_trial(bundle, vectors, [side for row in sides for side in row], pairs)
+    trial = _golden_trial(bundle, vectors, [side for row in sides for side in row], pairs, crashes)
     return trial if names else replace(trial, notes=_left_out(bundle, engines))
+
+
+def _variant_sides(
+    bundle: Bundle, name: str, engines: Sequence[Engine], vectors: Golden, crashes: Crashes
+) -> Iterator[Side]:
+    for engine in readers_of(bundle.variant(name), engines):
+        with crashes.noting(name, engine.runtime, engine.provider):
+            yield variant_side(bundle, name, engine, vectors.images)
 
 
 def golden_pairs(bundle: Bundle, side: Side, vectors: Golden) -> Iterator[Pair]:
@@ -102,7 +110,7 @@ def variant_trial(
     other: Bundle | Path | str,
 ) -> Trial:
     """Hold variants against another variant, a bundle's variants of the same names, or a file."""
-    vectors = golden(bundle)
+    vectors, crashes = golden(bundle), Crashes()
     notes = () if names else _left_out(bundle, engines)
     names = tuple(names or (name for name in _all(bundle, engines) if name != other))
     if not names:
@@ -111,34 +119,55 @@ def variant_trial(
             "Leave --against out to hold it against the golden vectors.",
         )
     against = open_files([other])[0] if isinstance(other, Path) else other
-    sides, pairs = [], []
-    for name in names:
-        for engine in readers_of(bundle.variant(name), engines):
+    both = [
+        (side, reference, _label(against, reference))
+        for name in names
+        for side, reference in _with_reference(bundle, name, engines, against, vectors, crashes)
+    ]
+    pairs = [
+        Pair(
+            side,
+            label,
+            output,
+            reference.outputs[their],
+            pair_limits(side.tolerance(output), reference.tolerance(their)),
+        )
+        for side, reference, label in both
+        for output, their in matched_outputs(side, label, reference.outputs)
+    ]
+    sides = [side for row in both for side in row[:2]]
+    return replace(_golden_trial(bundle, vectors, sides, pairs, crashes), notes=notes)
+
+
+def _with_reference(
+    bundle: Bundle,
+    name: str,
+    engines: Sequence[Engine],
+    against: Bundle | PlainFile | str,
+    vectors: Golden,
+    crashes: Crashes,
+) -> Iterator[tuple[Side, Side]]:
+    for engine in readers_of(bundle.variant(name), engines):
+        with crashes.noting(name, engine.runtime, engine.provider):
             side = variant_side(bundle, name, engine, vectors.images)
-            reference = _reference(bundle, against, name, (engine, *engines), vectors)
-            label = str(against.folder) if isinstance(against, Bundle) else reference.name
-            pairs += [
-                Pair(
-                    side,
-                    label,
-                    name,
-                    reference.outputs[their],
-                    pair_limits(side.tolerance(name), reference.tolerance(their)),
-                )
-                for name, their in matched_outputs(side, label, reference.outputs)
-            ]
-            sides += [side, reference]
-    return replace(_golden_trial(bundle, vectors, sides, pairs), notes=notes)
+            yield side, _reference(bundle, against, name, (engine, *engines), vectors)
+
+
+def _label(against: Bundle | PlainFile | str, reference: Side) -> str:
+    return str(against.folder) if isinstance(against, Bundle) else reference.name
 
 
 def file_trial(path: Path, bundle: Bundle, engines: Sequence[Engine]) -> Trial:
     """Hold a file against a bundle's golden vectors, within the tolerance of its first variant."""
-    vectors = golden(bundle)
+    vectors, crashes = golden(bundle), Crashes()
     contract = bundle.manifest.contract
     first = next(iter(bundle.manifest.variants), None)
     tolerances = {} if first is None else first.tolerances
     (file,) = open_files([path])
-    sides = [file_side(file, contract, engine, vectors.images) for engine in engines]
+    sides = []
+    for engine in engines:
+        with crashes.noting(file.name, engine.runtime, engine.provider):
+            sides.append(file_side(file, contract, engine, vectors.images))
     pairs = [
         Pair(
             side,
@@ -150,7 +179,7 @@ def file_trial(path: Path, bundle: Bundle, engines: Sequence[Engine]) -> Trial:
         for side in sides
         for name, their in matched_outputs(side, "golden", vectors.outputs)
     ]
-    return _golden_trial(bundle, vectors, sides, pairs)
+    return _golden_trial(bundle, vectors, sides, pairs, crashes)
 
 
 def _all(bundle: Bundle, engines: Sequence[Engine]) -> tuple[str, ...]:
@@ -240,7 +269,11 @@ def matched_outputs(side: Side, label: str, others: Outputs) -> list[tuple[str, 
 
 
 def _golden_trial(
-    bundle: Bundle, vectors: Golden, sides: Sequence[Side], pairs: Sequence[Pair]
+    bundle: Bundle,
+    vectors: Golden,
+    sides: Sequence[Side],
+    pairs: Sequence[Pair],
+    crashes: Crashes,
 ) -> Trial:
     arrays: Outputs = {"images": vectors.images, "labels": vectors.labels}
     arrays |= {f"golden.{name}": output for name, output in vectors.outputs.items()}
@@ -254,6 +287,7 @@ def _golden_trial(
         arrays | named_arrays(sides),
         measured,
         bundle.manifest.contract,
+        failures=tuple(crashes.found),
     )
 
 

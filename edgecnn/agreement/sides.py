@@ -15,9 +15,9 @@ from edgecnn.formats import formats_of, refuse_unreadable
 from edgecnn.options import FP32, Options, computing, engine_name, own_options, refuse_strangers
 from edgecnn.plain import PlainFile
 from edgecnn.predictor import Predictor
-from edgecnn.runtime import CheckedSession, load_runtime, open_session
+from edgecnn.runtime import CheckedSession, load_runtime
 from edgecnn.spec import InputContract, Tolerance, Variant
-from edgecnn.worker import open_in_worker
+from edgecnn.worker import WorkerLimits, open_guarded
 
 # A foreign file's session may take memory for so many; the predictor runs fewer large ones.
 _IMAGES_AT_ONCE = 8
@@ -38,9 +38,10 @@ class Engine:
         provider: None for the runtime's first.
         threads: None for the cores that this process may use.
         batch_size: Images in one run; None for what fits.
-        apart: In a process of its own, so that a crash there is an error here.
-        memory_limit: Bytes that a session may take there; None for any.
+        apart: In a process of its own, whatever the engine.
+        memory_limit: Bytes that a session may take there; None for what is free.
         options: The runtime's own options.
+        limits: What somebody lets a session take; None where nobody said.
         tell: Called with what is opened.
     """
 
@@ -51,26 +52,22 @@ class Engine:
     apart: bool = False
     memory_limit: int | None = None
     options: Options = field(default_factory=dict)
+    limits: WorkerLimits | None = None
     tell: Tell = field(default=_ignore, compare=False)
 
     def open(self, variant: Variant) -> CheckedSession:
         """Open a located variant here."""
         self.tell(f"Running {variant.name} on {self.runtime}")
-        if not self.apart:
-            return open_session(
-                variant,
-                runtime=self.runtime,
-                provider=self.provider,
-                threads=self.threads,
-                options=self.options,
-            )
-        return open_in_worker(
+        limits = self.limits
+        if self.apart:
+            limits = (limits or WorkerLimits()).with_memory(self.memory_limit)
+        return open_guarded(
             variant,
             runtime=self.runtime,
             provider=self.provider,
             threads=self.threads,
             options=self.options,
-            memory_limit=self.memory_limit,
+            limits=limits,
         )
 
 
@@ -82,6 +79,7 @@ def engines(
     *,
     apart: bool = False,
     options: Options | None = None,
+    limits: WorkerLimits | None = None,
 ) -> tuple[Engine, ...]:
     """Give each of one or several runtimes on each of one or several providers.
 
@@ -95,7 +93,10 @@ def engines(
     providers: Sequence[str | None]
     providers = (provider,) if provider is None or isinstance(provider, str) else tuple(provider)
     pairs = product(runtimes, providers)
-    return tuple(Engine(*pair, threads, batch_size, apart, options=own[pair[0]]) for pair in pairs)
+    return tuple(
+        Engine(*pair, threads, batch_size, apart, options=own[pair[0]], limits=limits)
+        for pair in pairs
+    )
 
 
 def readers_of(variant: Variant, places: Sequence[Engine]) -> tuple[Engine, ...]:

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -30,7 +30,7 @@ from edgecnn.placing import prove_placement
 from edgecnn.progress import Progress
 from edgecnn.runtime import Options
 from edgecnn.spec import InputContract, Variant
-from edgecnn.worker import Opened, Worker
+from edgecnn.worker import Opened, Worker, WorkerLimits
 
 Batches = Sequence[Mapping[str, Any]]
 
@@ -49,6 +49,7 @@ class Place:
         options: As in `runtime.open_session`.
         cores: CPUs that its process is pinned to; None for all that this process may use.
         min_coverage: As in `placing.prove_placement`.
+        limits: What a session may take.
     """
 
     runtime: str = "ort"
@@ -57,6 +58,7 @@ class Place:
     options: Options | None = None
     cores: tuple[int, ...] | None = None
     min_coverage: float | None = None
+    limits: WorkerLimits = field(default_factory=WorkerLimits)
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,9 @@ class Subject:
         variant: A located variant.
         batches: Makes the inputs that its calls take in turn, once it is known what goes in.
         place: Where it is measured.
-        memory_limit: Bytes that its session may take beyond the engine; None for any.
+        memory_limit: Bytes that its session may take beyond the engine, within its place's limits.
         contract: How pictures become its input; None where that is not known.
-        launch: Starts the process that it is measured in, with `memory_limit` and `cores`.
+        launch: Starts the process that it is measured in, with `limit`, `memory_limit` and `cores`.
     """
 
     name: str
@@ -80,6 +82,16 @@ class Subject:
     memory_limit: int | None = None
     contract: InputContract | None = None
     launch: Callable[..., Worker] = Worker
+
+    @property
+    def limits(self) -> WorkerLimits:
+        """What its session may take."""
+        return self.place.limits.with_memory(self.memory_limit)
+
+    def start(self) -> Worker:
+        """Start a process for it."""
+        limits, cores = self.limits, self.place.cores
+        return self.launch(limit=limits.seconds, memory_limit=limits.memory, cores=cores)
 
 
 @dataclass
@@ -172,7 +184,7 @@ class Run:
             provider=place.provider,
             threads=place.threads,
             options=place.options,
-            memory_limit=subject.memory_limit,
+            limits=subject.limits,
         )
 
     def _over(self, replicates: int) -> bool:
@@ -192,9 +204,7 @@ class Run:
                 continue
             self._say(f"opening {subject.name}", replicate)
             with self._recording_crash(subject.name):
-                limit, cores = subject.memory_limit, subject.place.cores
-                worker = subject.launch(memory_limit=limit, cores=cores)
-                lane = _Lane(subject, stack.enter_context(worker))
+                lane = _Lane(subject, stack.enter_context(subject.start()))
                 self._open(lane, replicate)
                 lanes.append(lane)
         return [lane for lane in lanes if lane.name not in self._failures]
@@ -209,8 +219,8 @@ class Run:
             options=place.options,
         )
         self.opened[lane.name] = opened
-        worker.feed(lane.subject.batches(opened))
-        first = worker.run(1).times_ns[0] / 1e9
+        prepared = worker.feed(lane.subject.batches(opened))
+        first = prepared + worker.run(1).times_ns[0] / 1e9
         warmup, about = warm_up(worker, self._plan.warmup_runs)
         self._latest[lane.name] = about
         self._say_latest(replicate, 0.0)

@@ -30,8 +30,9 @@ from edgecnn.plain import Request
 from edgecnn.progress import Progress
 from edgecnn.records import to_builtins
 from edgecnn.reports import Report, make_report, version_of
-from edgecnn.runtime import Options, check_available
+from edgecnn.runtime import Options
 from edgecnn.spec import InputContract, Variant
+from edgecnn.worker import WorkerLimits, check_guarded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,6 +76,8 @@ def bench(
     cold_start: bool = True,
     fallback: bool = False,
     min_coverage: float | None = None,
+    time_limit: float | None = None,
+    memory_limit: int | None = None,
     scenarios: Wanted | None = None,
     baseline: Bundle | Path | str | None = None,
     fail_if: Sequence[str] = (),
@@ -107,6 +110,8 @@ def bench(
         fallback: Let the CPU compute what the provider cannot; the report says how much that is.
         min_coverage: The share (0 to 1) of the time that must be spent on the provider, while the
             CPU may compute the rest.
+        time_limit: Seconds that a session may take to open, and a run; 120 by default.
+        memory_limit: Bytes that a session may take beyond Python and the engine.
         scenarios: What to measure beyond the steady state; each takes about the duration more for
             each variant.
         baseline: Another bundle, or file, to measure in the same run; variants are compared with
@@ -128,10 +133,11 @@ def bench(
     """
     plan = replace(make_plan(duration, iterations, warmup, budget), cold_start=cold_start)
     gates = parse_gates(fail_if, "bench", baseline=baseline is not None)
-    target = check_available(runtime, provider)
+    limits = WorkerLimits.of(time_limit, memory_limit) or WorkerLimits()
+    provider = check_guarded(runtime, provider, limits)
     if fallback or min_coverage is not None:
         options = allow_fallback(options)
-    place = Place(runtime, target.provider, threads, options, min_coverage=min_coverage)
+    place = Place(runtime, provider, threads, options, min_coverage=min_coverage, limits=limits)
     if pin:
         place = pinned(place, scenarios or Wanted())
     request = Request(None if inputs is None else Path(inputs), input_shapes or {})

@@ -21,8 +21,9 @@ from edgecnn.machine import this_machine
 from edgecnn.plain import NO_INPUTS, RANDOM, Request
 from edgecnn.progress import Progress
 from edgecnn.reports import Report, read_body, read_report
-from edgecnn.runtime import Options, check_available
+from edgecnn.runtime import Options
 from edgecnn.shelves import runtime_names
+from edgecnn.worker import check_guarded
 
 
 def replay(
@@ -63,9 +64,9 @@ def replay(
     before = read_body(report, BenchReport, where=str(path))
     setup = before.setup
     chosen = runtime or _known_runtime(setup.runtime, path)
-    target = check_available(chosen, setup.provider)
+    provider = check_guarded(chosen, setup.provider)
     how = setup.options if options is None else options
-    place = Place(chosen, target.provider, setup.threads, how, min_coverage=setup.min_coverage)
+    place = Place(chosen, provider, setup.threads, how, min_coverage=setup.min_coverage)
     if setup.cores:
         place = pinned(place, Wanted())
     measured = model or own_bundle(path)

@@ -21,6 +21,7 @@ from edgecnn.cli._gates import (
     refuse_vain,
     write_markdown,
 )
+from edgecnn.cli._limits import limit_options
 from edgecnn.cli._measured import (
     Keeper,
     measured_batch_option,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 @engine_options
 @placement_options
 @threads_option
+@limit_options
 @click.option(
     "--pin/--no-pin",
     default=False,
@@ -160,9 +162,10 @@ def _measuring(
 ) -> tuple[Bundle | None, Callable[..., BenchReport]]:
     """Give the bundle that is measured, None where files are, and the function that does it."""
     from edgecnn.benchmark import bench
-    from edgecnn.runtime import check_available
+    from edgecnn.worker import WorkerLimits, check_guarded
 
-    check_available(options["runtime"], options["provider"])
+    limits = WorkerLimits.of(options["time_limit"], options["memory_limit"])
+    check_guarded(options["runtime"], options["provider"], limits)
     options["scenarios"] = wanted(options)
     bundle = named_bundle(models)
     return bundle, partial(bench, bundle or models, variants=variants, **options)

@@ -15,6 +15,8 @@ from edgecnn.cli._gates import (
     refuse_vain,
     write_markdown,
 )
+from edgecnn.cli._limits import limit_options
+from edgecnn.cli._lost import lost_row, stop_if_lost
 from edgecnn.cli._options import (
     batch_size_option,
     bundle_argument,
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
 @fallback_option
 @threads_option
 @batch_size_option
+@limit_options
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path, file_okay=False),
@@ -118,6 +121,7 @@ def command(
     else:
         _print(found)
         say(see_it_all(opened.folder))
+    stop_if_lost(found.failures)
     context.exit(exit_code(found.gates, inconclusive))
 
 
@@ -136,6 +140,7 @@ def _print(found: EvalReport) -> None:
         ]
         for each in found.variants
     ]
+    rows += [lost_row(failure, 5) for failure in found.failures]
     title = f"Accuracy on {found.images:,} {found.split} images of {escape(found.data)}"
     table(title, ["", "runtime", "correct", "accuracy", "95 % interval"], rows)
     _print_classes(found)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgecnn.cli._limits import limit_options
+from edgecnn.cli._lost import lost_row, stop_if_lost
 from edgecnn.cli._options import (
     batch_size_option,
     engine_options,
@@ -54,6 +56,7 @@ _FILE_REMEDIES = {
 @fallback_option
 @threads_option
 @batch_size_option
+@limit_options
 @click.option("--atol", type=click.FloatRange(min=0), help="Absolute error that is allowed.")
 @click.option("--rtol", type=click.FloatRange(min=0), help="Error relative to the expected output.")
 @click.option(
@@ -153,6 +156,7 @@ def command(
         _print(found)
     for text in found.notes:
         note(text)
+    stop_if_lost(found.failures)
     golden = found.inputs.startswith("golden")
     remedies = _REMEDIES if golden else _FILE_REMEDIES
     stop_unless_passed(found.verdict, remedies.get(found.verdict.outcome, ""))
@@ -167,6 +171,7 @@ def _print(found: ParityReport) -> None:
 
     columns = ["", "against", "max abs", "mean", "cosine", "SQNR dB", "top-1", ""]
     rows = [_row(found, comparison) for comparison in found.comparisons]
+    rows += [lost_row(failure, len(columns)) for failure in found.failures]
     table(_title(found), columns, rows)
     worst = [row for comparison in found.comparisons for row in _worst(found, comparison)]
     if worst:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from edgecnn.cli._limits import limit_options
 from edgecnn.cli._options import (
     batch_size_option,
     engine_options,
@@ -26,6 +27,7 @@ from edgecnn.cli._placement import fallback_option
 from edgecnn.cli._progress import Tell, progress_bar
 
 if TYPE_CHECKING:
+    from edgecnn.errors import RuntimeCrashed
     from edgecnn.prediction import Found, Predictions, Stdin
 
 
@@ -62,6 +64,7 @@ if TYPE_CHECKING:
 @fallback_option
 @threads_option
 @batch_size_option
+@limit_options
 @json_option
 @click.option("--jsonl", "as_lines", is_flag=True, help="Print one line of JSON for each picture.")
 def command(
@@ -88,9 +91,22 @@ def command(
     with _warnings_as_notes(), progress_bar() if shown else nullcontext() as progress:
         found = predict(find_bundle(bundle), images, stdin=stdin, note=note, **options)
         counts = {"pictures": 0, "broken": 0}
-        pictures = _told(found.images, counts)
+        crashes: list[RuntimeCrashed] = []
+        pictures = _told(_until_crash(found.images, crashes), counts)
         form(found, _counted(pictures, images, progress) if progress else pictures)
+    for crash in crashes:
+        raise crash
     _stop_if_broken(**counts)
+
+
+def _until_crash(images: Iterator[Found], crashes: list[RuntimeCrashed]) -> Iterator[Found]:
+    """End where the engine crashes, so that what is printed gets its end, too."""
+    from edgecnn.errors import RuntimeCrashed
+
+    try:
+        yield from images
+    except RuntimeCrashed as crash:
+        crashes.append(crash)
 
 
 def _told(images: Iterator[Found], counts: dict[str, int]) -> Iterator[Found]:

@@ -80,9 +80,9 @@ def command(
     """
     from edgecnn.cli._profile_show import print_profile
     from edgecnn.profiling import profile
-    from edgecnn.runtime import check_available
+    from edgecnn.worker import check_guarded
 
-    check_available(options["runtime"], options["provider"])
+    check_guarded(options["runtime"], options["provider"])
     bundle = named_bundle(models)
     keeper = Keeper(bundle.folder if bundle else None, output)
     with progress_bar(still=True) as progress:

@@ -123,6 +123,7 @@ def compare_with(
             labels,
         )
         for row in theirs
+        if row.accuracy.name in answers
     ]
     return Baseline(
         bundle=str(rival.bundle.folder),

@@ -19,6 +19,8 @@ def figures(report: EvalReport) -> Iterator[Figure]:
     """Give accuracies, their changes against the baseline, and the agreement with it."""
     for variant in report.variants:
         yield Figure("accuracy", variant.name, variant.accuracy)
+    for failure in report.failures:
+        yield Figure("accuracy", failure.name, None, doubt=failure.problem)
     if report.baseline is None:
         return
     for pair in report.baseline.comparisons:
@@ -30,6 +32,6 @@ def figures(report: EvalReport) -> Iterator[Figure]:
     compared = {pair.second for pair in report.baseline.comparisons}
     for variant in report.variants:
         if variant.name not in compared:
-            why = f"{report.baseline.bundle} has no such variant"
+            why = f"{report.baseline.bundle} has no such variant that answers"
             yield Figure("accuracy", variant.name, None, relative=True, doubt=why)
             yield Figure("agreement", variant.name, None, relative=True, doubt=why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,8 @@ from edgecnn.evaluation.worst import Said, confidence_bins, disagreements, mista
 from edgecnn.predictor import Predictor, softmax
 from edgecnn.progress import Progress
 from edgecnn.stats import tango, wilson
+
+Noting = Callable[[str], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,11 @@ def measure(
     images: Split,
     labels: tuple[str, ...],
     progress: Progress | None,
+    noting: Noting,
 ) -> Iterator[Row]:
     """Let variants answer images; each later one is compared with the first.
+
+    One whose engine crashes has no row.
 
     Args:
         ready: Gives the predictor of a `variant`.
@@ -55,6 +61,7 @@ def measure(
         images: What they answer.
         labels: Names of the classes.
         progress: Called with a variant's name and the share (0 to 1) of its images behind.
+        noting: Keeps, with a variant's name, what crashes inside.
 
     Raises:
         ModelError: An answer is no finite score for each class.
@@ -62,9 +69,12 @@ def measure(
     # Two variants' probabilities at a time: those of 50,000 images in 1,000 classes take 200 MB.
     first = None
     for name in names:
-        with ready(variant=name) as predictor:
+        said = None
+        with noting(name), ready(variant=name) as predictor:
             said = _said(predictor, images, len(labels), progress)
             accuracy = _accuracy(predictor, labels, images.labels, said)
+        if said is None:
+            continue
         against = _against(first, said, images.labels) if first else None
         yield Row(accuracy, mistakes(said, images.labels), against, said.answers)
         first = first or said

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from edgecnn.gating import GateResult
 from edgecnn.options import FP32, engine_name
 from edgecnn.stats import Interval
+from edgecnn.worker import EngineFailure
 
 SplitName = Literal["train", "test"]
 
@@ -226,7 +227,7 @@ class EvalReport:
         images: How many images there were.
         labels: Names of the classes.
         variants: Each variant's accuracy, in the order asked for.
-        comparisons: Each later variant against the first.
+        comparisons: Each later variant against the first that answered.
         measured: SHA-256 of every file that was measured, by name.
         notes: What should be known of the data: images left out, images in both splits, …
         mistakes: Each variant's worst, in the same order.
@@ -234,6 +235,7 @@ class EvalReport:
         pictures: Every image that mistakes or disagreements name, by its index.
         baseline: Another bundle that answered the same images; None if none was named.
         gates: What became of each gate.
+        failures: Variants that did not answer, because their engine crashed or hung.
     """
 
     KIND: ClassVar[str] = "eval"
@@ -255,3 +257,5 @@ class EvalReport:
     pictures: tuple[Picture, ...] = ()
     baseline: Baseline | None = None
     gates: tuple[GateResult, ...] = ()
+    # A report before version 3 has none of these.
+    failures: tuple[EngineFailure, ...] = ()

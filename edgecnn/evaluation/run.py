@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from edgecnn.evaluation.baseline import (
     variant_digests,
 )
 from edgecnn.evaluation.figures import judge
-from edgecnn.evaluation.measuring import Row, measure
+from edgecnn.evaluation.measuring import Noting, Row, measure
 from edgecnn.evaluation.report import Baseline, EvalReport, SplitName
 from edgecnn.evaluation.worst import pictures
 from edgecnn.formats import readable, refuse_unreadable
@@ -25,6 +27,7 @@ from edgecnn.gating import parse_gates, refuse_unknown
 from edgecnn.options import Options
 from edgecnn.predictor import Predictor, load
 from edgecnn.progress import Progress
+from edgecnn.worker import Crashes
 
 
 def evaluate(
@@ -39,6 +42,8 @@ def evaluate(
     threads: int | None = None,
     options: Options | None = None,
     batch_size: int | None = None,
+    time_limit: float | None = None,
+    memory_limit: int | None = None,
     baseline: Bundle | Path | str | None = None,
     fail_if: Sequence[str] = (),
     progress: Progress | None = None,
@@ -56,6 +61,8 @@ def evaluate(
         threads: Threads within an operator; by default the cores that this process may use.
         options: The runtime's own options.
         batch_size: Images in one run; by default what fits into 1 MiB.
+        time_limit: As in `edgecnn.load`.
+        memory_limit: As in `edgecnn.load`.
         baseline: Another bundle to answer the same images; its variants are compared with this
             one's of the same names.
         fail_if: Gates, such as `accuracy < -0.5pp`; the report's `gates` say what became of them.
@@ -66,6 +73,8 @@ def evaluate(
         DataError: There is no data, or it does not fit the bundle.
         InputError: The outputs are no classes, or the bundle cannot be used.
         UnavailableError: The runtime, provider or precision is not to be had here.
+        RuntimeCrashed: The engine crashed or hung on every variant; if only on some, the report
+            says so.
     """
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     names = _names(opened, variants, runtime)
@@ -78,11 +87,18 @@ def evaluate(
         threads=threads,
         options=options,
         batch_size=batch_size,
+        time_limit=time_limit,
+        memory_limit=memory_limit,
     )
+    crashes = Crashes()
+    noting: Noting = partial(crashes.noting, runtime=runtime, provider=provider)
     rival = None if baseline is None else find_rival(baseline, opened, names)
-    _refuse_what_cannot_run(ready, opened, names)
+    names = _openable(ready, opened, names, noting)
     if rival:
-        _refuse_what_cannot_run(ready, rival.bundle, rival.names)
+        theirs = _openable(ready, rival.bundle, rival.names, partial(_of_baseline, noting))
+        rival = replace(rival, names=theirs)
+    if not names:
+        raise crashes.found[0].error()
     if isinstance(data, Dataset):
         loaded = data
     else:
@@ -90,21 +106,35 @@ def evaluate(
     images: Split = getattr(loaded, split)
     if not len(images):
         raise DataError(f"The {split} split of {loaded.source} is empty.", "Name other data.")
-    rows = list(measure(partial(ready, opened), names, images, loaded.labels, progress))
+    rows = list(measure(partial(ready, opened), names, images, loaded.labels, progress, noting))
+    if not rows:
+        raise crashes.found[0].error()
     against = None
     if rival:
         same = images_for(rival, opened, data, loaded, split, data_dir, progress)
-        theirs = measure(partial(ready, rival.bundle), rival.names, same, loaded.labels, progress)
-        against = compare_with(rival, rows, list(theirs), images.labels)
+        noting = partial(_of_baseline, noting)
+        answers = measure(
+            partial(ready, rival.bundle), rival.names, same, loaded.labels, progress, noting
+        )
+        against = compare_with(rival, rows, list(answers), images.labels)
     found = _report(opened, loaded, split, rows, against)
-    return judge(gates, found)
+    return judge(gates, replace(found, failures=tuple(crashes.found)))
 
 
-def _refuse_what_cannot_run(
-    ready: partial[Predictor], bundle: Bundle, names: Sequence[str]
-) -> None:
-    for name in names:  # before any data is read
-        ready(bundle, variant=name).close()
+def _openable(
+    ready: partial[Predictor], bundle: Bundle, names: Sequence[str], noting: Noting
+) -> tuple[str, ...]:
+    """Open each once, before any data is read, and give those that do not crash."""
+    found = []
+    for name in names:
+        with noting(name):
+            ready(bundle, variant=name).close()
+            found.append(name)
+    return tuple(found)
+
+
+def _of_baseline(noting: Noting, name: str) -> AbstractContextManager[None]:
+    return noting(f"baseline {name}")
 
 
 def _names(bundle: Bundle, variants: Sequence[str] | None, runtime: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgecnn import images as pictures
 from edgecnn.bundle import Bundle, open_bundle
-from edgecnn.errors import DataError, InputError
+from edgecnn.errors import DataError, InputError, RuntimeCrashed
 from edgecnn.machine import allowed_cores
 from edgecnn.options import Options, engine_name
 from edgecnn.prediction.sources import STDIN, Note, Source, Stdin, display, find_pictures
@@ -89,6 +89,8 @@ def predict(
     threads: int | None = None,
     options: Options | None = None,
     batch_size: int | None = None,
+    time_limit: float | None = None,
+    memory_limit: int | None = None,
     max_pixels: int = pictures.MAX_PIXELS,
     stdin: Stdin | None = None,
     note: Note = lambda text: None,
@@ -106,13 +108,16 @@ def predict(
         options: The runtime's own options.
         batch_size: Pictures in one run; by default what 1 MiB of float32 input hold, and one where
             `-` is read, so that each answer comes as soon as its path does.
+        time_limit: As in `edgecnn.load`.
+        memory_limit: As in `edgecnn.load`.
         max_pixels: Pictures with more pixels are refused before they are unpacked.
         stdin: What `-` stands for; without it, `-` is a file's name.
         note: Called with what should be known of what was left out.
 
     Returns:
         The variant and the stream. A picture that cannot be read has an `error` in the stream, and
-        the others go on.
+        the others go on. Where the engine crashes, those that it was given have one, and the
+        stream ends with `RuntimeCrashed`.
 
     Raises:
         InputError: `top`, `max_pixels` or `batch_size` leaves nothing.
@@ -135,6 +140,8 @@ def predict(
         threads=threads,
         options=options,
         batch_size=batch_size,
+        time_limit=time_limit,
+        memory_limit=memory_limit,
     )
     sources = find_pictures(places, stdin=stdin, max_pixels=max_pixels, note=note)
     readers = min(threads or allowed_cores(), _MOST_READERS)
@@ -185,7 +192,16 @@ def _stream(
         while chunk := list(islice(sources, ahead)):
             with pictures.allowing(max_pixels):
                 batch = list(pool.map(read, chunk))
-            yield from _answered(predictor, batch, top)
+            try:
+                found = list(_answered(predictor, batch, top))
+            except RuntimeCrashed as crash:
+                yield from (_unanswered(picture, crash) for picture in batch)
+                raise
+            yield from found
+
+
+def _unanswered(picture: _Picture, crash: RuntimeCrashed) -> Found:
+    return Found(picture.source.name, error=picture.error or crash.problem)
 
 
 def _read(source: Source, contract: InputContract, max_pixels: int) -> _Picture:

@@ -26,9 +26,9 @@ from edgecnn.profiling.timing import quiet, quiet_median, read_profile
 from edgecnn.profiling.work import Graph, measure_work, read_graph
 from edgecnn.progress import Progress
 from edgecnn.reports import Report, make_report
-from edgecnn.runtime import Options, check_available, profile_options
+from edgecnn.runtime import Options, load_runtime, profile_options
 from edgecnn.spec import OperatorRun, TensorSpec
-from edgecnn.worker import Opened, Worker
+from edgecnn.worker import Opened, Worker, check_guarded
 
 DURATION_SECONDS = 3.0
 _ROUNDS = 12
@@ -93,9 +93,9 @@ def profile(
     extras.require("Profiling", "onnx")
     if not duration > 0:
         raise InputError(f"A duration of {duration:g} s cannot be measured.", "Use more than 0.")
-    target = check_available(runtime, provider)
-    timing = profile_options(target.runtime)
-    place = Place(runtime, target.provider, threads, options)
+    provider = check_guarded(runtime, provider)
+    timing = profile_options(load_runtime(runtime))
+    place = Place(runtime, provider, threads, options)
     job = _job(model, variants, batch_size, place, Request(_path(inputs), input_shapes or {}))
     say = progress or _silent
     measured, opened = [], None

@@ -9,7 +9,14 @@ between them; `session` makes a worker look like any other session, `guarded` de
 one, and `limits` says what it may take.
 """
 
-from edgecnn.worker.guarded import EngineFailure, check_guarded, computes_here, open_guarded
+from edgecnn.worker.guarded import (
+    Crashes,
+    EngineFailure,
+    availabilities,
+    check_guarded,
+    computes_here,
+    open_guarded,
+)
 from edgecnn.worker.handle import Worker
 from edgecnn.worker.limits import LIMIT_SECONDS, WorkerLimits
 from edgecnn.worker.messages import Opened, Timed, Usage
@@ -18,6 +25,7 @@ from edgecnn.worker.tasks import Prepared, Task
 
 __all__ = [
     "LIMIT_SECONDS",
+    "Crashes",
     "EngineFailure",
     "Opened",
     "Prepared",
@@ -26,6 +34,7 @@ __all__ = [
     "Usage",
     "Worker",
     "WorkerLimits",
+    "availabilities",
     "check_guarded",
     "computes_here",
     "open_guarded",

@@ -7,8 +7,10 @@ engines that clash in one process never meet. The same holds for those two withi
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 from edgecnn.errors import RuntimeCrashed
 from edgecnn.runtime import (
@@ -22,7 +24,7 @@ from edgecnn.runtime import (
 )
 from edgecnn.spec import Variant
 from edgecnn.worker.handle import Worker
-from edgecnn.worker.limits import WorkerLimits
+from edgecnn.worker.limits import LIMIT_SECONDS, WorkerLimits
 from edgecnn.worker.session import open_in_worker
 
 _TRUSTED = frozenset({"ort", "reference"})  # by these names: a path may lead to anybody's
@@ -46,10 +48,29 @@ class EngineFailure:
     problem: str
     remedy: str
 
-    @staticmethod
-    def of(name: str, runtime: str, provider: str | None, crash: RuntimeCrashed) -> EngineFailure:
-        """Keep what a crash says."""
-        return EngineFailure(name, runtime, provider or "", crash.problem, crash.remedy)
+    def error(self) -> RuntimeCrashed:
+        """Make the error again."""
+        return RuntimeCrashed(self.problem, self.remedy)
+
+
+class Crashes:
+    """Engines that failed while others went on.
+
+    Attributes:
+        found: Each failure, in their order.
+    """
+
+    def __init__(self) -> None:
+        self.found: list[EngineFailure] = []
+
+    @contextmanager
+    def noting(self, name: str, runtime: str, provider: str | None) -> Iterator[None]:
+        """Keep what crashes inside, and go on behind it."""
+        try:
+            yield
+        except RuntimeCrashed as crash:
+            failure = EngineFailure(name, runtime, provider or "", crash.problem, crash.remedy)
+            self.found.append(failure)
 
 
 def computes_here(runtime: str, provider: str | None, limits: WorkerLimits | None = None) -> bool:
@@ -124,29 +145,36 @@ def check_guarded(
     if computes_here(runtime, provider):
         return check_available(runtime, provider).provider
     load_runtime(runtime)
-    with Worker((limits or WorkerLimits()).seconds) as worker:
-        return worker.call(partial(_check, runtime, provider), what=f"The runtime '{runtime}'")
+    return _check_in_worker(runtime, provider, (limits or WorkerLimits()).seconds)
+
+
+@cache  # it takes a process, and is asked again by whoever goes on
+def _check_in_worker(runtime: str, provider: str | None, seconds: float) -> str:
+    with Worker(seconds) as worker:
+        question = partial(_check, runtime, provider)
+        return worker.call(question, seconds, what=f"The runtime '{runtime}'")
 
 
 def _check(runtime: str, provider: str | None) -> str:
     return check_available(runtime, provider).provider
 
 
-def availability(runtime: str, provider: str) -> Availability:
-    """Ask a runtime whether it can run on a provider, without loading its engine here.
+def availabilities(runtime: str, providers: Sequence[str]) -> tuple[Availability, ...]:
+    """Ask a runtime whether it can run on each of some providers, without loading its engine here.
 
     One that crashes, hangs or fails meanwhile cannot.
     """
-    if computes_here(runtime, provider):
-        return load_runtime(runtime).availability(provider)
+    if runtime in _TRUSTED:
+        return _availabilities(runtime, providers)
+    question = partial(_availabilities, runtime, tuple(providers))
     try:
         with Worker() as worker:
-            return worker.call(
-                partial(_availability, runtime, provider), what=f"The runtime '{runtime}'"
-            )
+            return worker.call(question, LIMIT_SECONDS, what=f"The runtime '{runtime}'")
     except RuntimeCrashed as crash:
-        return Availability(ok=False, reason=crash.problem, remedy=crash.remedy)
+        lost = Availability(ok=False, reason=crash.problem, remedy=crash.remedy)
+        return (lost,) * len(providers)
 
 
-def _availability(runtime: str, provider: str) -> Availability:
-    return load_runtime(runtime).availability(provider)
+def _availabilities(runtime: str, providers: Sequence[str]) -> tuple[Availability, ...]:
+    adapter = load_runtime(runtime)
+    return tuple(map(adapter.availability, providers))

@@ -103,9 +103,14 @@ class Worker(Closing):
         )
         return opened
 
-    def feed(self, batches: Sequence[Arrays]) -> None:
-        """Give the inputs that the timed calls take in turn."""
-        self._ask("feed", batches=[dict(batch) for batch in batches])
+    def feed(self, batches: Sequence[Arrays]) -> float:
+        """Give the inputs that the timed calls take in turn.
+
+        Returns:
+            Seconds that preparing the first of them took: an engine may compile for its shape.
+        """
+        seconds: float = self._ask("feed", batches=[dict(batch) for batch in batches])
+        return seconds
 
     def run(self, calls: int) -> Timed:
         """Time so many calls of the engine, one after the other."""

@@ -27,6 +27,7 @@ from edgecnn.errors import InputError
 from edgecnn.options import Options
 from edgecnn.plain import Request, existing_file, is_file_name, open_files
 from edgecnn.progress import Progress
+from edgecnn.worker import WorkerLimits
 
 _SESSIONS = 5
 _ON_GOLDEN = "A bundle is compared on its golden vectors."
@@ -46,6 +47,8 @@ def parity_layers(
     seed: int = 0,
     inputs: Path | str | None = None,
     input_shapes: Mapping[str, Sequence[int]] | None = None,
+    time_limit: float | None = None,
+    memory_limit: int | None = None,
     progress: Progress | None = None,
 ) -> LayersReport:
     """Name the first tensor at which models differ by more than rounding.
@@ -68,6 +71,8 @@ def parity_layers(
         seed: Seed of random inputs.
         inputs: As in `parity`.
         input_shapes: As in `parity`.
+        time_limit: As in `parity`.
+        memory_limit: As in `parity`.
         progress: Called with what is run and the share (0 to 1) that is behind.
 
     Raises:
@@ -75,7 +80,8 @@ def parity_layers(
         ModelError: An engine does not take a graph with inner tensors as outputs.
         UnavailableError: A runtime or provider is not to be had here.
     """
-    places = engines(runtime, provider, threads, batch_size, options=options)
+    limits = WorkerLimits.of(time_limit, memory_limit)
+    places = engines(runtime, provider, threads, batch_size, options=options, limits=limits)
     request = Request(None if inputs is None else Path(inputs), input_shapes or {}, seed)
     opened, other = _model(model), against
     if isinstance(opened, Bundle):

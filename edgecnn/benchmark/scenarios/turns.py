@@ -164,8 +164,7 @@ def _open_all(
 
     def add(subject: Subject) -> None:
         with _recording_crash(turns, subject.name):
-            limit, cores = subject.memory_limit, subject.place.cores
-            worker = stack.enter_context(Worker(memory_limit=limit, cores=cores))
+            worker = stack.enter_context(subject.start())
             turns.opened[subject.name] = _open(turns, worker, subject, warmup_runs)
             lanes[subject.name] = worker
 
