@@ -52,14 +52,14 @@ def _allowing(runtimes: tuple[str, ...]) -> dict[str, str]:
 
 
 def print_placements(report: BenchReport) -> None:
-    """Say where the operators were computed, if that was not all on the provider."""
+    """Say where the operators were computed, and list those that were not on the provider."""
     from edgecnn.cli._show import table
     from edgecnn.cli._terminal import say
     from edgecnn.placement import describe
 
     for row in report.variants:
         placement = row.placement
-        if placement is None or (placement.complete and not placement.copies):
+        if placement is None:
             continue
         rows = [
             (each.operator, each.name, each.provider, f"{each.time_ns / 1e3:,.0f} µs")

@@ -72,7 +72,10 @@ def refused(error: Exception, variant: Variant, provider: str) -> Exception:
 
 def sentence(error: Exception) -> str:
     """Give what an error of the engine says, as one sentence."""
-    text = str(error).partition("\n")[0].rpartition(" : ")[2].rpartition("failed:")[2].strip()
+    text = str(error).partition("\n")[0]
+    for lead in (" : ", "failed:", " was false. "):  # behind these it says what it is about
+        text = text.rpartition(lead)[2]
+    text = text.strip()
     return text if text.endswith(".") else f"{text}."
 
 

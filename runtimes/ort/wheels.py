@@ -148,10 +148,18 @@ def _too_many(wheels: dict[str, str], provider: str) -> Availability:
 def _broken(wheels: dict[str, str]) -> Availability:
     extra = "cuda" if "onnxruntime-gpu" in wheels else "cpu"
     return _no(
-        f"{_listed(wheels)} is installed, but cannot be imported.",
+        f"{_listed(wheels)} is installed, but cannot be imported{_import_problem()}.",
         f"Repair it with {_install(extra, uninstall=' '.join(wheels))}.",
         wheels,
     )
+
+
+def _import_problem() -> str:
+    try:
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        return f": {str(error).partition(chr(10))[0].rstrip('.')}"
+    return ""
 
 
 def _no(reason: str, remedy: str, wheels: dict[str, str]) -> Availability:
