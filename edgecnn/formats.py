@@ -54,10 +54,10 @@ def readers(wanted: str) -> tuple[str, ...]:
 def cannot_read(variant: HasFormat, *runtimes: str) -> InputError:
     """Say that runtimes do not read a variant, and which does."""
     others = " or ".join(f"`--runtime {name}`" for name in readers(variant.format))
-    named, verb = "' and '".join(runtimes), "does" if len(runtimes) == 1 else "do"
+    named = "' and '".join(runtimes)
+    who = f"runtime '{named}' does" if len(runtimes) == 1 else f"runtimes '{named}' do"
     return InputError(
-        f"The runtime '{named}' {verb} not read '{variant.name}', which is of the format "
-        f"'{variant.format}'.",
+        f"The {who} not read '{variant.name}', which is of the format '{variant.format}'.",
         f"Use {others}." if others else "No runtime here does; `edgecnn doctor` lists them.",
     )
 
