@@ -15,6 +15,8 @@ It may have more, each of which is found by its name:
     PROFILE_OPTIONS: Mapping[str, str]          opened with these, a session has `profile()`
     convert(source, folder, *, name, options) -> Converted
                                                 writes a variant's files in its own format
+    CONVERTS_NET: bool                          `convert` starts from the PyTorch net, and is given
+                                                it as `net`: `edgecnn.nets.PixelNet`
     LIMITS: Mapping[str, str]                   what it cannot take of what ONNX can say, each as a
                                                 sentence; the suite holds it to the rest
     MOST_THREADS: int                           the most threads that it computes on
