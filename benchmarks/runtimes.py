@@ -41,6 +41,7 @@ from bare import BareWorker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import edgecnn
 from edgecnn import shelves
 from edgecnn.benchmark.engine import Place, Run, Subject
 from edgecnn.benchmark.estimate import LatencyComparison
@@ -66,7 +67,7 @@ SETTINGS: Mapping[str, Sequence[dict[str, str]]] = {
     "torch": ({"mode": "eager"}, {"mode": "compiled"}),
     "openvino": ({}, {"precision": "bf16"}),
 }
-PLAIN = "plain"
+PLAIN, TUNED = "plain", "tuned:"
 HEAD = (
     "| runtime | variant | median | ratio | 95 % interval | noise floor | of the peak "
     "| cold start | peak memory | installed |\n|---|---|---|---|---|---|---|---|---|---|"
@@ -135,6 +136,7 @@ class Result:
         peaks: By threads.
         left_out: What could not take part, and why.
         tuned: What `edgecnn tune` said, by threads.
+        said: How what it chose compares, in sentences.
         turns: Every turn of every process.
     """
 
@@ -144,6 +146,7 @@ class Result:
     peaks: dict[int, Peaks] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     tuned: dict[int, Any] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
 
 
@@ -185,7 +188,8 @@ def main() -> None:
         run.go()
         result.turns = list(turns(run.samples))
         result.rows = [row(lane, result, run.samples) for lane in found]
-        print("\n".join(table(result)), flush=True)
+        result.said = list(tuned_against(found, run.samples, result.rows))
+        print("\n".join([*table(result), *result.said]), flush=True)
         report = make_report("runtimes", {"results": to_builtins(results)}, {})
         options.output.write_text(json.dumps(asdict(report)) + "\n")
     print(f"\n{options.output}")
@@ -412,7 +416,48 @@ def line(row: Row) -> str:
 def tuned_ways(
     bundle: Bundle, threads: int, budget: float, result: Result
 ) -> list[tuple[str, Variant, Place]]:
-    raise NotImplementedError
+    """Give what `edgecnn tune` finds on so many threads; nothing is stored in the bundle."""
+    found = edgecnn.tune(bundle, threads=[threads], budget=budget, store=False, progress=tell)
+    result.tuned[threads] = {"chosen": found.chosen, "verdict": found.verdict}
+    every = {each.name: each.candidate for each in found.rows}
+    if found.chosen not in every:
+        result.left_out[f"{TUNED} on {threads}"] = found.verdict
+        return []
+    best = every[found.chosen]
+    place = Place(best.runtime, best.provider, best.threads, best.given)
+    label = " ".join([TUNED, best.runtime, *(f"{k}={v}" for k, v in best.given.items())])
+    return [(label, bundle.locate(best.variant), place)]
+
+
+def tuned_against(lanes: Sequence[Lane], samples: Samples, rows: Sequence[Row]) -> Iterator[str]:
+    """Say how what was tuned compares: with plain calls, the default and the best other row."""
+    for lane in lanes:
+        if not lane.label.startswith(TUNED):
+            continue
+        yield f"\n`edgecnn tune` on {lane.threads}: {lane.label} {lane.variant}."
+        others = {
+            "plain `InferenceSession.run`": name(PLAIN, "fp32", lane.threads),
+            "edgecnn's default": name("ort", "fp32", lane.threads),
+            "the best other row": best_row(rows, lane.threads),
+        }
+        for what, other in others.items():
+            both = (other, lane.subject.name)
+            timed = [latency(Measured(each, "fp32", 0), samples, 1) for each in both]
+            for found in comparisons(samples, timed, [both]):
+                low = f"{1 / found.high:.2f}" if found.high else "?"
+                yield (
+                    f"- {1 / found.ratio:.2f} [{low}, {1 / found.low:.2f}] times as fast as {what} "
+                    f"({other}): {found.outcome}, noise floor {100 * found.noise_floor:.1f} %"
+                )
+
+
+def best_row(rows: Sequence[Row], threads: int) -> str:
+    timed = [
+        (row.median_us, name(row.label, row.variant, threads))
+        for row in rows
+        if row.threads == threads and row.median_us and not row.label.startswith(TUNED)
+    ]
+    return min(timed)[1]
 
 
 if __name__ == "__main__":
