@@ -64,6 +64,11 @@ def test_it_is_checked_and_compared_on_its_own_runtime(bundle: Bundle) -> None:
     alone = parity(opened, threads=1)
     assert {each.name for each in alone.comparisons} == {"fp32"}
     assert len(alone.notes) == 1
+    each = parity(opened, runtime=("ort", PAPYRUS), threads=1)
+    assert {(one.name, one.runtime) for one in each.comparisons} == {
+        ("fp32", "ort"),
+        ("papyrus-fp32", "papyrus"),
+    }
     both = parity(opened, ["papyrus-fp32"], "fp32", runtime=(PAPYRUS, "ort"), threads=1)
     assert both.verdict.outcome == "pass"
     with pytest.raises(InputError, match="'ort' does not read 'papyrus-fp32'"):
@@ -117,10 +122,13 @@ def test_a_refused_conversion_leaves_the_bundle_as_it_was(
     assert _contents(bundle) == before
 
 
-def test_a_hanging_converter_ends_with_all_that_it_started(bundle: Bundle, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("trouble", "ending"), [("hang", "hung: no answer"), ("segfault", "SEGV")])
+def test_a_converter_that_is_lost_ends_with_all_that_it_started(
+    bundle: Bundle, tmp_path: Path, trouble: str, ending: str
+) -> None:
     note = tmp_path / "child"
-    options = {"trouble": "hang", "note": str(note)}
-    with pytest.raises(RuntimeCrashed, match=r"conversion of 'fp32' on .* hung: no answer within"):
+    options = {"trouble": trouble, "note": str(note)}
+    with pytest.raises(RuntimeCrashed, match=rf"conversion of 'fp32' on .*{ending}"):
         convert(bundle, "papyrus", runtime=PAPYRUS, options=options, time_limit=3.0)
     child = int(note.read_text())
     deadline = time.monotonic() + 10

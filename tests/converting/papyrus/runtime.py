@@ -67,11 +67,12 @@ def convert(source: Variant, folder: Path, *, name: str, options: Options) -> Co
     (folder / "scraps").write_text("not kept")
     print("talking, as converters do")
     trouble = options.get("trouble", "")
+    if "note" in options:
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        Path(options["note"]).write_text(str(child.pid))
     if trouble == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
     if trouble == "hang":
-        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-        Path(options["note"]).write_text(str(child.pid))
         time.sleep(600)
     if trouble == "memory":
         bytearray(1 << 40)
