@@ -19,7 +19,7 @@ from edgecnn.errors import InputError
 from edgecnn.options import engine_name
 from edgecnn.runtime import CheckedSession
 
-# Where more noise than twice its amplitude is gone in the copies that show tensors, they hide it.
+# Where one has more than twice the amplitude of the other's noise, they do not do the same.
 _HIDDEN = 4.0
 
 
@@ -68,7 +68,7 @@ def compare_layers(first: Placed, second: Placed, given: Given) -> LayerComparis
         matched.alone + lost,
         matched.others_alone + lost,
         (found.moved[0], found.moved[1]),
-        part,
+        *part,
         judge_layers(names, parted, part, rule),
     )
 
@@ -160,14 +160,27 @@ def _add_pair(
         sums.add_exact(both, judge)
 
 
-def _outputs_part(kept: Sequence[InnerTensor], found: _Found, rule: Rule, eps: float) -> bool:
-    for each in kept:
-        if each.name not in found.whole:
-            continue
-        whole, inner = found.whole[each.name], found.inner[each.name]
-        if whole.not_finite:
-            return True
-        hidden = whole.noise > _HIDDEN * inner.noise and whole.noise > eps**2 * whole.signal
-        if hidden if rule == "8 bits" else judged(each, whole, rule, eps).parts:
-            return True
-    return False
+def _outputs_part(
+    kept: Sequence[InnerTensor], found: _Found, rule: Rule, eps: float
+) -> tuple[bool, bool]:
+    """Say whether outputs part: of the files as they are, and of the copies."""
+    pairs = [
+        (each, found.whole[each.name], found.inner[each.name])
+        for each in kept
+        if each.name in found.whole
+    ]
+    if rule == "8 bits":
+        # What a layer itself adds is seen in copies alone.
+        return (
+            any(_louder(whole, inner, eps) for _, whole, inner in pairs),
+            any(_louder(inner, whole, eps) for _, whole, inner in pairs),
+        )
+    return (
+        any(judged(each, whole, rule, eps).parts for each, whole, _ in pairs),
+        any(judged(each, inner, rule, eps).parts for each, _, inner in pairs),
+    )
+
+
+def _louder(one: Sums, other: Sums, eps: float) -> bool:
+    more = one.noise > _HIDDEN * other.noise and one.noise > eps**2 * one.signal
+    return more or one.not_finite > other.not_finite

@@ -61,8 +61,11 @@ class LayerComparison:
         others_alone: The other way round.
         moved: For each side, the largest absolute difference in an output between the file as it is
             and its copy that shows inner tensors; engines fuse less in such a copy.
-        outputs_part: The outputs of the files as they are differ by more than rounding.
-        verdict: `fail` where they part, `inconclusive` where only the files as they are do.
+        outputs_part: The outputs of the files as they are differ by more than rounding; by the rule
+            `8 bits`, by more than twice as much as those of the copies.
+        copies_part: The same of the copies' outputs.
+        verdict: `fail` where they part, `inconclusive` where only the files as they are do, or
+            only the copies.
     """
 
     first: str
@@ -75,6 +78,7 @@ class LayerComparison:
     others_alone: int
     moved: tuple[float, float]
     outputs_part: bool
+    copies_part: bool
     verdict: Verdict
 
 

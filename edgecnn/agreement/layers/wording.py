@@ -15,21 +15,37 @@ _EXPLAINED = {
 }
 
 
+_HIDDEN_IN_COPIES = (
+    "differ in their outputs, but no longer in copies that show the tensors inside: what parts "
+    "them is something that engines fuse, and such copies undo."
+)
+_ONLY_IN_COPIES = (
+    "only in copies that show the tensors inside: the outputs of the files as they are do not part."
+)
+
+
 def judge_layers(
-    names: tuple[str, str], parted: LayerDifference | None, outputs_part: bool, rule: Rule
+    names: tuple[str, str],
+    parted: LayerDifference | None,
+    outputs_part: tuple[bool, bool],
+    rule: Rule,
 ) -> Verdict:
-    """Give the verdict of one comparison: a sentence that names the first layer, if they part."""
-    sides = f"{names[0]} and {names[1]}"
+    """Give the verdict of one comparison: a sentence that names the first layer, if they part.
+
+    Args:
+        names: Of the sides.
+        parted: Where they part.
+        outputs_part: Whether outputs do: of the files as they are, and of the copies.
+        rule: What is more than rounding.
+    """
+    sides, (as_they_are, in_copies) = f"{names[0]} and {names[1]}", outputs_part
     if parted is not None:
-        return Verdict("fail", (f"{sides} part at {_place(parted)}: {_how_far(parted, rule)}.",))
-    if outputs_part:
-        return Verdict(
-            "inconclusive",
-            (
-                f"{sides} differ in their outputs, but no longer in copies that show the tensors "
-                "inside: what parts them is something that engines fuse, and such copies undo.",
-            ),
-        )
+        reason = f"{sides} part at {_place(parted)}: {_how_far(parted, rule)}"
+        if in_copies and not as_they_are:
+            return Verdict("inconclusive", (f"{reason}; but {_ONLY_IN_COPIES}",))
+        return Verdict("fail", (f"{reason}.",))
+    if as_they_are:
+        return Verdict("inconclusive", (f"{sides} {_HIDDEN_IN_COPIES}",))
     return Verdict("pass")
 
 

@@ -267,6 +267,15 @@ def test_what_only_the_files_as_they_are_differ_in_is_said(
     assert any("differ from those of the files by up to" in text for text in found.notes)
 
 
+def test_what_only_the_copies_differ_in_is_said(
+    bundle: Bundle, make_runtime: Callable[[str], str]
+) -> None:
+    mine = make_runtime("len(model.graph.output) == 1 or times(model, 'w2', 1.01)")
+    found = parity_layers(bundle, ["fp32"], runtime=("ort", mine), threads=1)
+    assert (found.verdict.outcome, only(found).parted) == ("inconclusive", "r2")
+    assert found.verdict.reasons[0].endswith("the outputs of the files as they are do not part.")
+
+
 def test_a_fixed_batch_is_filled(bundle: Bundle, tmp_path: Path) -> None:
     file = write(tmp_path / "three.onnx", with_pixels(times(net(batch=3), "w3", 1.01)))
     found = parity_layers(file, against=bundle, threads=1)
