@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edgecnn.quantization.sensitivity import sensitivity
     from edgecnn.reporting import report
     from edgecnn.training import train
+    from edgecnn.tuning import tune
     from edgecnn.verification import verify
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "report",
     "sensitivity",
     "train",
+    "tune",
     "verify",
 ]
 
@@ -67,6 +69,7 @@ _PLACES = {
     "report": "edgecnn.reporting",
     "sensitivity": "edgecnn.quantization.sensitivity",
     "train": "edgecnn.training",
+    "tune": "edgecnn.tuning",
     "verify": "edgecnn.verification",
 }
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from edgecnn.bundle import Bundle, change_manifest
 from edgecnn.errors import BundleError
 from edgecnn.machine import this_machine
 from edgecnn.manifest import Deployment, Manifest
-from edgecnn.options import Options, computing
+from edgecnn.options import PRECISION, Options, computing
 
 USUAL_RUNTIME = "ort"
 
@@ -109,10 +110,19 @@ def in_words(found: Deployment) -> str:
     >>> in_words(Deployment("int8", "openvino", "cpu", 1, {"cpu_pinning": "on"}, *rest))
     'int8 on openvino, 1 thread, cpu_pinning=on'
     """
-    where = found.runtime if found.provider == "cpu" else f"{found.runtime}/{found.provider}"
-    threads = "1 thread" if found.threads == 1 else f"{found.threads} threads"
-    how = [f"{found.variant} on {where}", threads, computing(found.precision, found.options)]
-    return ", ".join(filter(None, how))
+    place = (found.variant, found.runtime, found.provider, found.threads)
+    return place_in_words(*place, found.precision, found.options)
+
+
+def place_in_words(
+    variant: str, runtime: str, provider: str, threads: int, precision: str, options: Options
+) -> str:
+    """Say what runs, on what, and how; the CPU is not named, nor what a runtime does by itself."""
+    name = Path(runtime).stem if "/" in runtime else runtime
+    where = name if provider == "cpu" else f"{name}/{provider}"
+    count = "1 thread" if threads == 1 else f"{threads} threads"
+    own = {key: value for key, value in options.items() if key != PRECISION}
+    return ", ".join(filter(None, (f"{variant} on {where}", count, computing(precision, own))))
 
 
 def is_current(bundle: Bundle, found: Deployment) -> bool:

@@ -71,7 +71,7 @@ class Commands(click.Group):
 
 _ORDER = (
     "train", "import", "export", "quantize", "parity", "eval", "predict", "bench", "profile",
-    "report", "inspect", "verify", "doctor", "demo",
+    "tune", "report", "inspect", "verify", "doctor", "demo",
 )  # fmt: skip
 
 

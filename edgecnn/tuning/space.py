@@ -1,0 +1,259 @@
+"""What can be tried here: runtimes, variants, threads, precisions, and the runtimes' own options.
+
+Everything is found by the contract of a runtime. A runtime on the shelf that is not installed, or
+that reads none of the bundle's variants, is left out, and it is said why and what helps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from edgecnn import shelves
+from edgecnn.bundle import Bundle
+from edgecnn.conditions.cores import allowed_cpus, physical_cores
+from edgecnn.deployment import USUAL_RUNTIME
+from edgecnn.errors import BundleError, EdgeCNNError, InputError, RuntimeCrashed, UnavailableError
+from edgecnn.formats import readers, usual_reader
+from edgecnn.machine import allowed_cores
+from edgecnn.options import FP32, PRECISION
+from edgecnn.runtime import Availability, load_runtime, most_threads, normalise_provider
+from edgecnn.spec import Variant
+from edgecnn.tuning.report import Candidate, LeftOut
+from edgecnn.worker import Worker
+
+_JUDGE = "reference"  # made to be right, not fast
+_LOOK_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What narrows the search; empty or None for all that there is.
+
+    Attributes:
+        runtimes: Names or paths of runtimes.
+        variants: Names of variants.
+        provider: Where to compute.
+        threads: Threads within an operator.
+        precision: What float32 operators compute in.
+        reduced: Less than full float32 may be tried.
+        batch_size: Images in one call.
+    """
+
+    runtimes: tuple[str, ...] = ()
+    variants: tuple[str, ...] = ()
+    provider: str | None = None
+    threads: int | None = None
+    precision: str | None = None
+    reduced: bool = False
+    batch_size: int = 1
+
+
+@dataclass(frozen=True)
+class Space:
+    """What can be tried.
+
+    Attributes:
+        default: What runs where nobody tunes: the fp32 variant on ONNX Runtime's CPU provider, as
+            that is by itself.
+        engines: Every variant on every runtime, provider, number of threads and precision, with
+            the runtimes' options as they are by themselves; the default is not among them.
+        left_out: What is no candidate, and why.
+        versions: Versions of the packages that each runtime uses.
+    """
+
+    default: Candidate
+    engines: tuple[Candidate, ...]
+    left_out: tuple[LeftOut, ...]
+    versions: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+@dataclass
+class _Notes:
+    left_out: list[LeftOut] = field(default_factory=list)
+    versions: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def find_space(bundle: Bundle, wishes: Wishes) -> Space:
+    """Find what can be tried here.
+
+    Raises:
+        BundleError: There is no variant, or none of a name that was wished for.
+        InputError: A runtime that was wished for does not exist, or nothing is left to try.
+        UnavailableError: A runtime that was wished for, or the default's, is not to be had here.
+    """
+    for name in wishes.variants:
+        bundle.variant(name)
+    notes = _Notes()
+    variants = list(_usable(bundle, wishes, notes))
+    default, found = _default(bundle, wishes, notes), list[Candidate]()
+    for name in wishes.runtimes or shelves.runtime_names():
+        found += _on_runtime(bundle, name, variants, wishes, notes)
+    engines = tuple(each for each in found if each.name != default.name)
+    return Space(default, engines, tuple(notes.left_out), notes.versions)
+
+
+def neighbours(candidate: Candidate) -> tuple[Candidate, ...]:
+    """Give a candidate with each of its runtime's tuned options changed, one at a time."""
+    adapter: Any = load_runtime(candidate.runtime)
+    offered = getattr(adapter, "choices", lambda provider: getattr(adapter, "OPTIONS", {}))
+    choices: Mapping[str, Sequence[str]] = offered(candidate.provider)
+    tuned = [name for name in getattr(adapter, "TUNED", ()) if name in choices]
+    open_ = {name: choices[name][1:] for name in tuned if name not in candidate.options}
+    # Each option's second choice first: the time may not suffice for all.
+    by_place = zip_longest(*([(name, value) for value in open_[name]] for name in open_))
+    changes = [pair for place in by_place for pair in place if pair is not None]
+    return tuple(
+        replace(candidate, options={**candidate.options, name: value}) for name, value in changes
+    )
+
+
+def thread_counts(cores: int) -> tuple[int, ...]:
+    """Give the numbers of threads to try: 1, 2, 4, … and one for each core.
+
+    >>> thread_counts(6)
+    (1, 2, 4, 6)
+    """
+    powers = [2**power for power in range(cores.bit_length()) if 2**power < cores]
+    return (*powers, cores)
+
+
+def cores_here() -> int:
+    """Count the physical cores that this process may use; hyperthreads count once."""
+    cpus = allowed_cpus()
+    physical = allowed_cores() if cpus is None else len(physical_cores(cpus))
+    return max(1, min(physical, allowed_cores()))
+
+
+def _default(bundle: Bundle, wishes: Wishes, notes: _Notes) -> Candidate:
+    variants = [each for each in bundle.manifest.variants if _takes(each, wishes.batch_size)]
+    if not variants:
+        size = wishes.batch_size
+        raise BundleError(
+            f"{bundle.folder} has no variant that takes batches of {size}.",
+            f"Make one with `edgecnn export {bundle.folder}`.",
+        )
+    plain = [each for each in variants if each.precision == "fp32"] or variants
+    usual = [each for each in plain if USUAL_RUNTIME in readers(each.format)] or plain
+    runtime = usual_reader(usual[0].format)
+    if runtime is None:
+        raise InputError(
+            f"No runtime reads '{usual[0].name}'.", "`edgecnn doctor` lists the runtimes."
+        )
+    bundle.refuse_stale(usual[0])
+    adapter = load_runtime(runtime)
+    provider = adapter.PROVIDERS[0]
+    available = _availabilities(runtime, (provider,))[provider]
+    if not available.ok:
+        raise UnavailableError(available.reason, available.remedy, available.requirements)
+    notes.versions[runtime] = available.versions
+    threads = wishes.threads or allowed_cores()
+    most = most_threads(adapter) or threads
+    return Candidate(usual[0].name, runtime, provider, min(threads, most))
+
+
+def _takes(variant: Variant, batch_size: int) -> bool:
+    return variant.batch in ("dynamic", batch_size)
+
+
+def _usable(bundle: Bundle, wishes: Wishes, notes: _Notes) -> Iterator[Variant]:
+    for variant in bundle.manifest.variants:
+        if wishes.variants and variant.name not in wishes.variants:
+            continue
+        if not _takes(variant, wishes.batch_size):
+            reason = f"It takes batches of {variant.batch}, not {wishes.batch_size}."
+            notes.left_out.append(LeftOut(variant.name, reason, f"--batch-size {variant.batch}"))
+            continue
+        try:
+            bundle.refuse_stale(variant)
+        except BundleError as error:
+            notes.left_out.append(LeftOut(variant.name, error.problem, error.remedy))
+        else:
+            yield variant
+
+
+def _on_runtime(
+    bundle: Bundle,
+    name: str,
+    variants: Sequence[Variant],
+    wishes: Wishes,
+    notes: _Notes,
+) -> Iterator[Candidate]:
+    wished = name in wishes.runtimes
+    if name == _JUDGE and not wished:
+        return
+    try:
+        adapter = load_runtime(name)
+    except EdgeCNNError as error:
+        if wished:
+            raise
+        notes.left_out.append(LeftOut(name, error.problem, error.remedy))
+        return
+    own = [variant for variant in variants if variant.format in adapter.FORMATS]
+    if not own:
+        formats = " or ".join(sorted(adapter.FORMATS))
+        reason = f"It reads {formats}, and no variant here is of that format."
+        remedy = f"edgecnn export {bundle.folder} --format {formats}"
+        notes.left_out.append(LeftOut(name, reason, remedy if hasattr(adapter, "convert") else ""))
+        return
+    known = str(Path(name).resolve()) if "/" in name else name
+    for provider in _providers(known, adapter, wishes, notes, wished=wished):
+        for threads in _threads(name, most_threads(adapter), wishes, notes):
+            for precision in _precisions(adapter, wishes):
+                for variant in own:
+                    yield Candidate(variant.name, known, provider, threads, precision)
+
+
+def _providers(
+    name: str, adapter: Any, wishes: Wishes, notes: _Notes, *, wished: bool
+) -> Iterator[str]:
+    """Give where a runtime can compute here; what it lacks is said of the first provider alone."""
+    asked = [normalise_provider(wishes.provider)] if wishes.provider else list(adapter.PROVIDERS)
+    found = _availabilities(name, tuple(asked))
+    for provider in asked:
+        if found[provider].ok:
+            notes.versions[name] = found[provider].versions
+            yield provider
+    first = found[asked[0]]
+    if first.ok:
+        return
+    if wished:
+        raise UnavailableError(first.reason, first.remedy, first.requirements)
+    notes.left_out.append(LeftOut(name, first.reason, first.remedy))
+
+
+def _availabilities(name: str, providers: tuple[str, ...]) -> dict[str, Availability]:
+    """Ask a runtime in a process of its own: engines may clash, crash or hang."""
+    try:
+        with Worker() as worker:
+            what = f"The runtime '{name}'"
+            return worker.call(partial(ask, name, providers), _LOOK_SECONDS, what=what)
+    except RuntimeCrashed as crash:
+        lost = Availability(ok=False, reason=crash.problem, remedy=crash.remedy)
+        return dict.fromkeys(providers, lost)
+
+
+def ask(name: str, providers: tuple[str, ...]) -> dict[str, Availability]:
+    """Say whether a runtime can run on each of some providers; called in a worker."""
+    adapter = load_runtime(name)
+    return {provider: adapter.availability(provider) for provider in providers}
+
+
+def _threads(name: str, most: int | None, wishes: Wishes, notes: _Notes) -> tuple[int, ...]:
+    counts = (wishes.threads,) if wishes.threads else thread_counts(cores_here())
+    found = tuple(count for count in counts if most is None or count <= most)
+    if not found:
+        reason = f"It computes on {most} threads at most, not on {wishes.threads}."
+        notes.left_out.append(LeftOut(name, reason, f"--threads {most}"))
+    return found
+
+
+def _precisions(adapter: Any, wishes: Wishes) -> tuple[str, ...]:
+    offered = getattr(adapter, "OPTIONS", {}).get(PRECISION, (FP32,))
+    if wishes.precision is not None:
+        return (wishes.precision,) if wishes.precision in offered else ()
+    return tuple(offered) if wishes.reduced else (FP32,)
