@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,7 @@ class OnCuda:
         session: Its session, on CUDA.
         inputs: Arrays laid out in rows, by name; others of these shapes and types may follow.
         graph: The number of the CUDA graph that is recorded and replayed; None for none.
+        lock: Held during a run: a session that replays graphs runs in one thread at a time.
         pinned: Whether the inputs are kept in page-locked memory of the computer.
     """
 
@@ -65,9 +67,10 @@ class OnCuda:
         inputs: Arrays,
         *,
         graph: int | None = None,
+        lock: AbstractContextManager[Any],
         pinned: bool = False,
     ) -> None:
-        self._session = session
+        self._session, self._lock = session, lock
         self._host = {n: _page_locked(x) if pinned else x.copy() for n, x in inputs.items()}
         self._inputs = {
             name: module.OrtValue.ortvalue_from_numpy(value, "cuda", 0)
@@ -87,7 +90,8 @@ class OnCuda:
         """Compute the outputs, in the graph's order, for the inputs that were put in last."""
         for name, value in self._inputs.items():
             value.update_inplace(self._host[name])
-        self._session.run_with_iobinding(self._binding, self._run_options)
+        with self._lock:
+            self._session.run_with_iobinding(self._binding, self._run_options)
         return [value.numpy() for value in self._outputs.values()]
 
     def put(self, inputs: Arrays) -> None:

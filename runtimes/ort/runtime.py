@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -61,6 +63,7 @@ class OrtSession:
         self._feed: dict[str, NDArray[np.generic]] = {}
         self._bound: dict[tuple[tuple[str, tuple[int, ...]], ...], OnCuda] = {}
         self._graphs = count()
+        self._lock = threading.Lock()
         self.provider = normalise_provider(self._session.get_providers()[0])
         self.precision = opening.precision
         self.inputs = tuple(map(spec, self._session.get_inputs()))
@@ -117,9 +120,15 @@ class OrtSession:
     def _bind(self, feed: Arrays) -> OnCuda:
         # The buffers and the recorded graph of each call are its own: calls may take turns.
         chosen = self._opening.chosen
-        graph = next(self._graphs) if chosen["cuda_graph"] == "on" else None
-        pinned = chosen["io_binding"] == "pinned"
-        return OnCuda(self._opening.module, self._session, feed, graph=graph, pinned=pinned)
+        replays = chosen["cuda_graph"] == "on"
+        return OnCuda(
+            self._opening.module,
+            self._session,
+            feed,
+            graph=next(self._graphs) if replays else None,
+            lock=self._lock if replays else nullcontext(),
+            pinned=chosen["io_binding"] == "pinned",
+        )
 
     def _replay(self, inputs: Arrays) -> list[NDArray[np.generic]]:
         key = tuple((name, value.shape) for name, value in sorted(inputs.items()))

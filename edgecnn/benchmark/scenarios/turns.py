@@ -202,6 +202,8 @@ def _open(turns: Turns, worker: Worker, subject: Subject, warmup_runs: int | Non
 
 def _take(turns: Turns, scenario: Scenario, lanes: Mapping[str, Worker], replicate: int) -> None:
     opened = {name: turns.opened[name] for name in scenario.lanes if name in lanes}
+    if not opened:
+        return  # all have failed
     cells = [cell for cell in scenario.cells(opened) if cell.lane in lanes]
     cells = cells[::-1] if replicate % 2 else cells
     if not cells:
