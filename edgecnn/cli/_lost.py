@@ -20,8 +20,7 @@ def lost_row(failure: EngineFailure, columns: int) -> list[str]:
 
 def stop_if_lost(failures: Sequence[EngineFailure]) -> None:
     """Raise what the engines failed of, with the exit code of a crash; nothing if none did."""
-    from edgecnn.errors import RuntimeCrashed
-
     if failures:
-        remedy = failures[0].remedy
-        raise RuntimeCrashed("\n".join(failure.problem for failure in failures), remedy)
+        first = failures[0].error()
+        problems = "\n".join(failure.problem for failure in failures)
+        raise type(first)(problems, first.remedy) from first.__cause__

@@ -25,8 +25,10 @@ from edgecnn.runtime import (
 from edgecnn.spec import Variant
 from edgecnn.worker.handle import Worker
 from edgecnn.worker.limits import LIMIT_SECONDS, WorkerLimits
+from edgecnn.worker.log import Printed
 from edgecnn.worker.session import open_in_worker
 
+_PRINTED = 2000  # characters that a report keeps
 _TRUSTED = frozenset({"ort", "reference"})  # by these names: a path may lead to anybody's
 
 
@@ -40,6 +42,7 @@ class EngineFailure:
         provider: Where it was to compute; empty for the runtime's first.
         problem: What happened, as a sentence.
         remedy: What helps.
+        printed: The last part of what it printed; empty if nothing.
     """
 
     name: str
@@ -47,10 +50,13 @@ class EngineFailure:
     provider: str
     problem: str
     remedy: str
+    printed: str = ""
 
     def error(self) -> RuntimeCrashed:
         """Make the error again."""
-        return RuntimeCrashed(self.problem, self.remedy)
+        error = RuntimeCrashed(self.problem, self.remedy)
+        error.__cause__ = Printed(self.printed) if self.printed else None
+        return error
 
 
 class Crashes:
@@ -69,8 +75,9 @@ class Crashes:
         try:
             yield
         except RuntimeCrashed as crash:
-            failure = EngineFailure(name, runtime, provider or "", crash.problem, crash.remedy)
-            self.found.append(failure)
+            said = str(crash.__cause__) if isinstance(crash.__cause__, Printed) else ""
+            what = (crash.problem, crash.remedy, said[-_PRINTED:])
+            self.found.append(EngineFailure(name, runtime, provider or "", *what))
 
 
 def computes_here(runtime: str, provider: str | None, limits: WorkerLimits | None = None) -> bool:

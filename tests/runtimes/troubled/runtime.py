@@ -1,11 +1,14 @@
 """A runtime with trouble, on demand: it crashes, hangs, raises or takes its time.
 
 Options:
-    what: `segfault`, `abort`, `kill`, `exit`, `hang`, `raise`, `refuse`, `memory`, or `nothing`.
+    what: `segfault`, `abort`, `kill`, `exit`, `hang`, `raise`, `refuse`, `memory` (there is none),
+        `leak` (memory without end), `flood` (print without end), `chatter` (some MB of print, then
+        all goes well), or `nothing`.
     when: `open` or `run` (default).
     after: Runs that go well before it happens; 0 by default.
     delay: Seconds that each run takes; 0 by default.
     growth: By how much longer each run takes than the one before, as a share; 0 by default.
+    classes: Scores for each image, so that it can be evaluated; a single sum by default.
 """
 
 from __future__ import annotations
@@ -39,6 +42,9 @@ class TroubledSession:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._runs = 0
+        self._classes = int(options.get("classes", "0"))
+        if self._classes:
+            self.outputs = (TensorSpec("scores", "float32", ("N", self._classes)),)
 
     def run(self, inputs: Any) -> dict[str, Any]:
         growth = (1 + float(self._options.get("growth", "0"))) ** self._runs
@@ -46,7 +52,10 @@ class TroubledSession:
         if self._runs >= int(self._options.get("after", "0")):
             _happen(self._options.get("what", "nothing"))
         self._runs += 1
-        return {"sum": inputs["pixels"].sum(axis=(1, 2, 3), dtype="float32")}
+        sums = inputs["pixels"].sum(axis=(1, 2, 3), dtype="float32")
+        if not self._classes:
+            return {"sum": sums}
+        return {"scores": (sums[:, None] % range(2, self._classes + 2)).astype("float32")}
 
     def prepare(self, inputs: Any) -> Callable[[], object]:
         return partial(self.run, inputs)
@@ -67,7 +76,8 @@ def open_session(
     options = {**variant.settings, **options}
     if options.get("when") == "open":
         _happen(options["what"])
-    return TroubledSession(options if options.get("when") != "open" else {})
+    later = {**options, "what": "nothing"} if options.get("when") == "open" else options
+    return TroubledSession(later)
 
 
 def _happen(what: str) -> None:
@@ -82,6 +92,16 @@ def _happen(what: str) -> None:
         os._exit(7)
     elif what == "hang":
         time.sleep(3600)
+    elif what == "leak":
+        held = []
+        while True:
+            held.append(bytearray(1 << 24))
+    elif what == "flood":
+        while True:
+            os.write(1, b"more and more\n" * 10_000)
+    elif what == "chatter":
+        os.write(1, b"a line of C\n" * 300_000)
+        print("a line of Python\n" * 100_000)
     elif what == "raise":
         raise ValueError("no such kernel")
     elif what == "memory":
