@@ -84,6 +84,8 @@ class Program:
     def module(self, place: torch.device, number: torch.dtype) -> torch.fx.GraphModule:
         """Make a module of it: a function of the inputs that gives a tuple of the outputs.
 
+        torch.fx writes its code as text, so no name that the file gives may get into it.
+
         Args:
             place: Where to compute.
             number: What stands in for float32.
@@ -92,14 +94,16 @@ class Program:
         known: dict[str, torch.fx.Node] = {}
         for name in self.given:
             known[name] = graph.placeholder(f"input_{len(known)}")
-        for name, value in self.weights.items():
+        for index, (name, value) in enumerate(self.weights.items()):
             moved = value.to(place, number if value.dtype == torch.float32 else value.dtype)
-            root.register_buffer(name, moved)
-            known[name] = graph.get_attr(name)
+            root.register_buffer(f"weight_{index}", moved)
+            known[name] = graph.get_attr(f"weight_{index}")
         read = _Reader(known, place, number)
         for call in self.calls:
             args, kwargs = tuple(map(read.value, call.args)), _each(read.value, call.kwargs)
-            known[call.name] = graph.call_function(_operator(call.target), args, kwargs)
+            target = _operator(call.target)
+            _refuse_unknown(kwargs, target)
+            known[call.name] = graph.call_function(target, args, kwargs)
         graph.output(tuple(known[name] for name in self.results))
         return torch.fx.GraphModule(root, graph)
 
@@ -215,6 +219,14 @@ def _operator(name: str) -> Callable[..., Any]:
     if any(argument.name == "filename" for argument in overload._schema.arguments):
         raise ValueError(f"'{name}' reads files")
     return overload  # type: ignore[no-any-return]
+
+
+def _refuse_unknown(kwargs: Mapping[str, Any], target: Callable[..., Any]) -> None:
+    schema = getattr(target, "_schema", None)
+    known = {argument.name for argument in schema.arguments} if schema else set()
+    unknown = kwargs.keys() - known
+    if unknown:
+        raise ValueError(f"{target} takes no {', '.join(map(repr, sorted(unknown)))}")
 
 
 def _unwritable(what: str) -> ModelError:

@@ -68,9 +68,7 @@ def _on_gpu(cuda: str | None, versions: dict[str, str]) -> Availability:
         reason = f"PyTorch has no NVIDIA GPU to run on: {found.problem}."
         return _no(reason, "Use `--provider cpu` here.", versions)
     if found.cuda and float(found.cuda) < int(cuda.partition(".")[0]):
-        reason = (
-            f"torch {versions['torch']} needs CUDA {cuda}, the driver has {found.cuda}."
-        )
+        reason = f"torch {versions['torch']} needs CUDA {cuda}, the driver has {found.cuda}."
         return _no(reason, "Install a newer driver from https://www.nvidia.com/drivers.", versions)
     return Availability(ok=True, versions=versions)
 

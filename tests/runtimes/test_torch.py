@@ -177,7 +177,6 @@ def test_a_net_that_decides_by_values(make: MakeVariant) -> None:
         "os.system",
         "operator.attrgetter",
         "operator.__import__",
-        "aten.from_file.default",
         "aten.no_such.default",
         "aten.__class__.mro",
     ],
@@ -189,8 +188,44 @@ def test_a_file_can_call_operators_alone(make: MakeVariant, net: Any, target: st
         graph["calls"][0]["target"] = target
 
     _rewrite(variant.path, change)
-    with pytest.raises(ModelError, match=r"torch\.safetensors"):
+    with pytest.raises(ModelError, match=r"is no ATen operator|has no attribute"):
         open_torch(variant)
+
+
+def test_a_file_cannot_read_others(make: MakeVariant, net: Any) -> None:
+    variant = make(net)
+
+    def change(graph: dict[str, Any]) -> None:
+        call = graph["calls"][0]
+        call["target"] = "aten.from_file.default"
+        call["args"], call["kwargs"] = [__file__, False, 3], {"dtype": {"dtype": "uint8"}}
+
+    _rewrite(variant.path, change)
+    with pytest.raises(ModelError, match="reads files"):
+        open_torch(variant)
+
+
+def test_no_name_in_a_file_is_run(make: MakeVariant, net: Any, tmp_path: Path) -> None:
+    """torch.fx makes Python code of a graph: a file that was tampered with must not write in it."""
+    mark = tmp_path / "mark"
+    evil = f'a", open({str(mark)!r}, "w")) #'
+    for_weights, for_arguments = make(net), shutil.copy(make(net).path, tmp_path / "two")
+    first = next(iter(safetensors.load_file(for_weights.path)))
+
+    def rename(graph: dict[str, Any]) -> None:
+        text = json.dumps(graph["calls"]).replace(f'"{first}"', json.dumps(evil))
+        graph["calls"] = json.loads(text)
+
+    def argue(graph: dict[str, Any]) -> None:
+        graph["calls"][0]["kwargs"] = {f"x=open({str(mark)!r}, 'w'), y": 1}
+
+    _rewrite(for_weights.path, rename, {first: evil})
+    with open_torch(for_weights) as session:
+        session.run({"pixels": np.zeros((1, 9, 8, 3), np.uint8)})
+    _rewrite(Path(for_arguments), argue)
+    with pytest.raises(ModelError, match="takes no"):
+        open_torch(replace(for_weights, files=(str(for_arguments),)))
+    assert not mark.exists()
 
 
 @pytest.mark.parametrize("value", [{"dtype": "load"}, {"of": "nobody"}, {"a": 1, "b": 2}])
@@ -219,8 +254,10 @@ def test_no_gpu_is_said(make: MakeVariant, net: Any) -> None:
     assert refusal.value.exit_code == 3
 
 
-def _rewrite(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    weights = safetensors.load_file(path)
+def _rewrite(
+    path: Path, change: Callable[[dict[str, Any]], None], names: dict[str, str] | None = None
+) -> None:
+    weights = {(names or {}).get(n, n): value for n, value in safetensors.load_file(path).items()}
     with safetensors.safe_open(path, "pt") as file:
         ((key, text),) = file.metadata().items()
     graph = json.loads(text)
