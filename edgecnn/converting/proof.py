@@ -107,6 +107,6 @@ def _judge(
 
 def _refusal(variant: Variant, why: str) -> ModelError:
     return ModelError(
-        f"'{variant.name}' was made, but does not answer what '{variant.format}' must: {why}.",
+        f"'{variant.name}' was made, but does not answer what its source does: {why}.",
         "Nothing was written.",
     )
