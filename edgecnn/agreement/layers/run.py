@@ -67,7 +67,7 @@ def parity_layers(
         provider: One provider or several; each runtime is run on each.
         threads: Threads within an operator; by default the cores that this process may use.
         options: As in `parity`.
-        batch_size: For plain files: samples in one run.
+        batch_size: Samples in one run; by default few enough for the memory.
         seed: Seed of random inputs.
         inputs: As in `parity`.
         input_shapes: As in `parity`.
@@ -86,7 +86,7 @@ def parity_layers(
     opened, other = _model(model), against
     if isinstance(opened, Bundle):
         request.refuse_for(_ON_GOLDEN)
-        sources, given = _of_bundle(opened, variants, other, len(places))
+        sources, given = _of_bundle(opened, variants, other, places)
     else:
         if variants:
             raise InputError(f"{model} is a file and has no variants.", "Leave --variant out.")
@@ -113,11 +113,11 @@ def _of_bundle(
     bundle: Bundle,
     variants: Sequence[str] | None,
     against: Bundle | Path | str | None,
-    places: int,
+    places: Sequence[Engine],
 ) -> tuple[Sources, Given]:
     known = {variant.name: variant.format for variant in bundle.manifest.variants}
     names = variants or [name for name in known if name != against and known[name] == ONNX]
-    if not names or (against is None and places < 2):
+    if not names or (against is None and len(places) < 2):
         raise _nothing(bundle.folder)
     sources: Sources = [
         (
@@ -127,7 +127,7 @@ def _of_bundle(
         for name in names
     ]
     flat = [source for pair in sources for source in pair if source is not None]
-    given = golden_images(bundle, flat)
+    given = golden_images(bundle, flat, places[0].batch_size)
     unseen = [] if variants else [name for name in known if known[name] != ONNX]
     if unseen:
         text = f"Left out, for inner tensors are seen in ONNX files alone: {', '.join(unseen)}."
@@ -153,7 +153,7 @@ def _of_file(
         first = next((variant.name for variant in other.manifest.variants), "fp32")
         source = picture_source(open_files([path])[0], other.manifest.contract)
         reference = variant_source(other, first)
-        return [(source, reference)], golden_images(other, [source, reference])
+        return [(source, reference)], golden_images(other, [source, reference], batch_size)
     files = open_files([each for each in (path, other) if each])
     sources = [file_source(file, batch_size) for file in files]
     second = sources[1] if len(sources) > 1 else None

@@ -126,18 +126,32 @@ def picture_source(file: PlainFile, contract: InputContract) -> Source:
     return Source(file.name, _loaded(file), variant, _pictures(contract, variant), measured, file)
 
 
-def golden_images(bundle: Bundle, sources: Sequence[Source]) -> Given:
-    """Give the first of a bundle's golden images, in chunks that fill every fixed batch."""
+def golden_images(bundle: Bundle, sources: Sequence[Source], batch_size: int | None) -> Given:
+    """Give the first of a bundle's golden images, in chunks that fill every fixed batch.
+
+    Raises:
+        InputError: A variant does not take this batch size.
+    """
     vectors = golden(bundle)
-    fixed = [source.variant.batch for source in sources]
-    step = lcm(*(size for size in fixed if isinstance(size, int)), 1)
+    step = lcm(*(_fixed_batch(source, batch_size) for source in sources))
     each = int(np.prod(vectors.images.shape[1:]))
-    count = _whole(min(_MOST, len(vectors.images), _ELEMENTS // each), step)
+    size = batch_size or _whole(_AT_ONCE // each, step)
+    count = _whole(min(_MOST, len(vectors.images), _ELEMENTS // each), batch_size or step)
     images = vectors.images[np.arange(count) % len(vectors.images)]
-    size = _whole(_AT_ONCE // each, step)
     chunks = tuple(images[at : at + size] for at in range(0, count, size))
     measured = {GOLDEN: bundle.files[GOLDEN].sha256}
     return Given(vectors.what, count, None, chunks, measured)
+
+
+def _fixed_batch(source: Source, wanted: int | None) -> int:
+    batch = source.variant.batch
+    if batch == "dynamic":
+        return 1
+    if wanted not in (None, batch):
+        raise InputError(
+            f"{source.name} takes batches of {batch}, not {wanted}.", "Leave --batch-size out."
+        )
+    return batch
 
 
 def plain_inputs(files: Sequence[PlainFile], request: Request, batch_size: int | None) -> Given:

@@ -280,6 +280,11 @@ def test_a_fixed_batch_is_filled(bundle: Bundle, tmp_path: Path) -> None:
     file = write(tmp_path / "three.onnx", with_pixels(times(net(batch=3), "w3", 1.01)))
     found = parity_layers(file, against=bundle, threads=1)
     assert (found.images, parting(found)[0]) == (6, "third")
+    with pytest.raises(InputError, match=r"three\.onnx takes batches of 3, not 2"):
+        parity_layers(file, against=bundle, batch_size=2)
+    one = parity_layers(bundle, ["fp32"], "int8", threads=1)
+    two = parity_layers(bundle, ["fp32"], "int8", threads=1, batch_size=2)
+    assert (one.images, two.images, two.verdict.outcome) == (8, 8, "pass")
 
 
 def test_a_runtime_that_takes_no_more_outputs(
