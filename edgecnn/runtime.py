@@ -364,15 +364,6 @@ def open_on(
     return checked
 
 
-def offered_options(adapter: Runtime, provider: str) -> Mapping[str, tuple[str, ...]]:
-    """Give a runtime's options that change anything on a provider, and what each may be there."""
-    choices = getattr(adapter, "choices", None)
-    offered: Mapping[str, tuple[str, ...]] = (
-        choices(provider) if choices else getattr(adapter, "OPTIONS", {})
-    )
-    return offered
-
-
 def most_threads(adapter: Runtime) -> int | None:
     """Give the most threads that a runtime computes on; None for any number."""
     most: int | None = getattr(adapter, "MOST_THREADS", None)

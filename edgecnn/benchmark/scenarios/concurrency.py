@@ -26,7 +26,6 @@ from edgecnn.benchmark.scenarios.turns import (
     Scenario,
     without_spinning,
 )
-from edgecnn.runtime import load_runtime, normalise_provider, offered_options
 from edgecnn.stats import Interval
 from edgecnn.worker import Opened, Prepared
 
@@ -140,7 +139,7 @@ def extras(subjects: Sequence[Subject]) -> list[Extra]:
     return [
         Extra(without_spinning(subject), subject.name, lambda opened: opened.threads > 1)
         for subject in subjects
-        if _spinning(subject) == "on" and _can_stop_spinning(subject)
+        if _spinning(subject) == "on"
     ]
 
 
@@ -267,12 +266,6 @@ def _all_at_once(
 def _from(batches: Sequence[Arrays], caller: int) -> list[Arrays]:
     at = caller % len(batches)
     return [*batches[at:], *batches[:at]]
-
-
-def _can_stop_spinning(subject: Subject) -> bool:
-    adapter = load_runtime(subject.place.runtime)
-    provider = normalise_provider(subject.place.provider or adapter.PROVIDERS[0])
-    return "off" in offered_options(adapter, provider).get("spinning", ())
 
 
 def _spinning(subject: Subject) -> Spinning:
