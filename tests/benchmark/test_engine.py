@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,14 @@ import numpy as np
 import pytest
 
 from edgecnn.benchmark import BenchReport, Interrupted, bench, compare_latency
+from edgecnn.benchmark.engine import Place, Run
 from edgecnn.benchmark.estimate import FEWEST_BLOCKS
+from edgecnn.benchmark.jobs import bundle_job
+from edgecnn.benchmark.plan import make_plan
 from edgecnn.bundle import Bundle
 from edgecnn.errors import BundleError, InputError, RuntimeCrashed
 from edgecnn.reports import Report, read_body
+from edgecnn.worker import Worker
 
 TROUBLED = str(Path(__file__).parents[1] / "runtimes" / "troubled")
 MakeBundle = Callable[..., Bundle]
@@ -58,6 +63,22 @@ def test_every_variant_is_measured_and_compared(make_bundle: MakeBundle) -> None
     assert set(kept[-1].measured) == {"fp32.onnx", "int8.onnx"}
     assert sorted(told) == told
     assert told[0] == 0
+
+
+def test_a_subject_may_bring_a_process_of_its_own(make_bundle: MakeBundle) -> None:
+    began: list[dict[str, Any]] = []
+
+    def launch(**limits: Any) -> Worker:
+        began.append(limits)
+        return Worker(**limits)
+
+    plan = make_plan(iterations=4, warmup=1)
+    job = bundle_job(make_bundle(), ("fp32", "int8"), 1, Place(threads=1), plan)
+    own = replace(job.subjects[1], launch=launch)
+    run = Run([job.subjects[0], own], plan, lambda: None, lambda text, share: None)
+    run.go()
+    assert len(began) == len(run.samples.by_session("int8")) == 2 * plan.replicates
+    assert all(set(limits) == {"limit", "memory_limit", "cores"} for limits in began)
 
 
 @pytest.mark.parametrize(("what", "when"), [("segfault", "run"), ("raise", "open")])
