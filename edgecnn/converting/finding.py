@@ -24,10 +24,10 @@ def find_converter(wanted: str, runtime: str | None = None) -> str:
     """
     if runtime is not None:
         adapter = load_runtime(runtime)
-        if wanted not in formats_of(adapter):
+        if wanted not in written_by(adapter):
             raise InputError(
                 f"The runtime '{adapter.NAME}' writes no '{wanted}'.",
-                f"It writes {', '.join(sorted(formats_of(adapter))) or 'no format of its own'}.",
+                f"It writes {', '.join(sorted(written_by(adapter))) or 'no format of its own'}.",
             )
         return runtime
     known = writers()
@@ -51,11 +51,11 @@ def writers() -> dict[str, str]:
             adapter = load_runtime(name)
         except EdgeCNNError:
             continue
-        for each in formats_of(adapter):
+        for each in written_by(adapter):
             found.setdefault(each, name)
     return found
 
 
-def formats_of(adapter: Runtime) -> frozenset[str]:
+def written_by(adapter: Runtime) -> frozenset[str]:
     """Give the formats that a runtime writes."""
     return adapter.FORMATS - {ONNX} if hasattr(adapter, "convert") else frozenset()

@@ -75,7 +75,7 @@ def convert(source: Variant, folder: Path, *, name: str, options: Options) -> Co
     if trouble == "hang":
         time.sleep(600)
     if trouble == "memory":
-        bytearray(1 << 40)
+        bytearray(2 << 30)
     if trouble == "error":
         raise ValueError("the reed broke")
     if trouble == "wrong answers":
