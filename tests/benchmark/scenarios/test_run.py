@@ -132,6 +132,14 @@ def test_who_does_not_spin_anyway_is_measured_once() -> None:
     assert {row.spinning for row in run.report.concurrency} == {"off"}
 
 
+def test_where_all_have_crashed_the_scenarios_that_follow_find_nobody() -> None:
+    wanted = Wanted(idle=(0.001,), callers=(2,))
+    run = ScenarioRun(wanted, material(troubled("bad", what="kill", after="8")))
+    run.go(0.01, quiet)
+    assert "SIGKILL" in run.failures[0].problem
+    assert run.report.concurrency == ()
+
+
 def test_a_runtime_that_has_no_such_option_says_so(tiny_net: TinyNet, tmp_path: Path) -> None:
     file = tmp_path / "tiny.onnx"
     file.write_bytes(tiny_net.onnx())
