@@ -7,9 +7,11 @@ and the ordinary defaults for the rest, and nothing of the deployment.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from edgecnn.bundle import Bundle, change_manifest
 from edgecnn.errors import BundleError
@@ -38,10 +40,10 @@ class HowToRun:
 
     variant: str | None
     runtime: str
-    provider: str | None
-    threads: int | None
-    options: Options | None
-    batch_size: int | None
+    provider: str | None = None
+    threads: int | None = None
+    options: Options | None = None
+    batch_size: int | None = None
     deployed: bool = False
     note: str = ""
     doubt: bool = False
@@ -50,21 +52,30 @@ class HowToRun:
 def how_to_run(
     bundle: Bundle,
     *,
-    variant: str | None = None,
+    variant: str | Sequence[str] | None = None,
     runtime: str | None = None,
     provider: str | None = None,
     threads: int | None = None,
     options: Options | None = None,
     batch_size: int | None = None,
 ) -> HowToRun:
-    """Decide how a bundle is run; each argument is what somebody said, None where nobody did."""
-    usual = runtime or USUAL_RUNTIME
-    said = HowToRun(variant, usual, provider, threads, options, batch_size)
+    """Decide how a bundle is run; each argument is what somebody said, None where nobody did.
+
+    Of several variants none is the variant.
+    """
+    said = how_without_bundle(
+        variant=variant,
+        runtime=runtime,
+        provider=provider,
+        threads=threads,
+        options=options,
+        batch_size=batch_size,
+    )
     found = bundle.manifest.deployment
     if found is None:
         return said
     given = {
-        "--variant": variant,
+        "--variant": variant or None,
         "--runtime": runtime,
         "--provider": provider,
         "--threads": threads,
@@ -82,6 +93,22 @@ def how_to_run(
         )
         return replace(said, note=text, doubt=True)
     return _deployed(found)
+
+
+def how_without_bundle(
+    *, variant: str | Sequence[str] | None = None, runtime: str | None = None, **said: Any
+) -> HowToRun:
+    """Give what was said, and the defaults for the rest."""
+    one = variant if isinstance(variant, str) else None
+    return HowToRun(one, runtime or USUAL_RUNTIME, **said)
+
+
+def how_or_warn(bundle: Bundle, **said: Any) -> HowToRun:
+    """Decide as `how_to_run` does, and warn where the deployment is not as it should be."""
+    how = how_to_run(bundle, **said)
+    if how.doubt:
+        warnings.warn(how.note, stacklevel=3)
+    return how
 
 
 def _deployed(found: Deployment) -> HowToRun:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.closing import Closing
+from edgecnn.deployment import how_or_warn
 from edgecnn.errors import InputError, ModelError
 from edgecnn.feeding import Pixels, batches, feed, in_layout, normalise, pixels
 from edgecnn.runtime import CheckedSession, Options
@@ -29,6 +30,7 @@ __all__ = [
     "Answer",
     "Prediction",
     "Predictor",
+    "default_variant",
     "feed",
     "holds_scores",
     "in_layout",
@@ -213,8 +215,8 @@ class Predictor(Closing):
 def load(
     bundle: Bundle | Path | str,
     *,
-    variant: str = "fp32",
-    runtime: str = "ort",
+    variant: str | None = None,
+    runtime: str | None = None,
     provider: str | None = None,
     threads: int | None = None,
     batch_size: int | None = None,
@@ -224,14 +226,18 @@ def load(
 ) -> Predictor:
     """Open a variant of a bundle, ready to answer pictures.
 
+    Where none of variant, runtime, provider, threads, batch size and options is given, it is the
+    bundle's deployment, if `edgecnn tune` made one; a warning says where that is stale or comes
+    from another CPU.
+
     ONNX Runtime on the CPU, and the reference runtime, compute in this process. Every other engine
     is loaded into a process of its own, which takes some tenths of a second to start: if it
     crashes, that is an error here. With a limit, so is each.
 
     Args:
         bundle: A bundle or its folder.
-        variant: Name of the variant.
-        runtime: Name or path of the runtime.
+        variant: Name of the variant; by default `fp32`, or the first of a bundle without one.
+        runtime: Name or path of the runtime; `ort` by default.
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator; by default the cores that this process may use.
         batch_size: Images in one run; by default what 1 MiB of float32 input hold.
@@ -245,18 +251,33 @@ def load(
         RuntimeCrashed: The engine crashed or hung. A run may raise it, too.
     """
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    located = opened.locate(variant)
-    contract = opened.manifest.contract
-    _batch_size(contract, located, batch_size)
-    session = open_guarded(
-        located,
+    how = how_or_warn(
+        opened,
+        variant=variant,
         runtime=runtime,
         provider=provider,
         threads=threads,
         options=options,
+        batch_size=batch_size,
+    )
+    located = opened.locate(how.variant or default_variant(opened))
+    contract = opened.manifest.contract
+    _batch_size(contract, located, how.batch_size)
+    session = open_guarded(
+        located,
+        runtime=how.runtime,
+        provider=how.provider,
+        threads=how.threads,
+        options=how.options,
         limits=WorkerLimits.of(time_limit, memory_limit),
     )
-    return Predictor(contract, located, session, batch_size)
+    return Predictor(contract, located, session, how.batch_size)
+
+
+def default_variant(bundle: Bundle) -> str:
+    """Name the variant that answers where nobody names one: `fp32`, or the first."""
+    names = [variant.name for variant in bundle.manifest.variants]
+    return "fp32" if "fp32" in names or not names else names[0]
 
 
 def scores_output(contract: InputContract, names: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from edgecnn.benchmark.baseline import beside_bundle, beside_files
 from edgecnn.benchmark.engine import Place
@@ -14,6 +14,7 @@ from edgecnn.benchmark.plan import Plan
 from edgecnn.benchmark.scenarios import Wanted
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.conditions import pick_cores
+from edgecnn.deployment import HowToRun, how_or_warn, how_without_bundle
 from edgecnn.errors import InputError
 from edgecnn.plain import Request, is_file_name, open_files
 
@@ -33,6 +34,14 @@ def pinned(place: Place, wanted: Wanted) -> Place:
         )
     cores = pick_cores(place.threads)
     return replace(place, threads=len(cores), cores=cores)
+
+
+def how_to_measure(model: Bundle | Path | str | Sequence[Path | str], **said: Any) -> HowToRun:
+    """Decide how something is run, as `deployment.how_to_run` does; files have no deployment."""
+    if _files(model):
+        return how_without_bundle(**said)
+    opened = model if isinstance(model, Bundle) else open_bundle(cast("Path | str", model))
+    return how_or_warn(opened, **said)
 
 
 def make_job(

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgecnn.benchmark.choice import make_job, pinned
+from edgecnn.benchmark.choice import how_to_measure, make_job, pinned
 from edgecnn.benchmark.engine import Place, Run, Subject
 from edgecnn.benchmark.estimate import LatencyComparison
 from edgecnn.benchmark.figures import judge
@@ -61,7 +61,7 @@ def bench(
     model: Bundle | Path | str | Sequence[Path | str],
     *,
     variants: Sequence[str] = (),
-    runtime: str = "ort",
+    runtime: str | None = None,
     provider: str | None = None,
     threads: int | None = None,
     pin: bool = False,
@@ -92,7 +92,8 @@ def bench(
         model: A bundle or its folder; or one ONNX file, or several, the one to compare with first.
         variants: Names of variants, the one to compare with first; by default all that take this
             batch size.
-        runtime: Name or path of the runtime.
+        runtime: Name or path of the runtime; by default, where nothing is said of variants or how
+            to run them, as the bundle is deployed, else `ort`.
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator; by default the cores that this process may use.
         pin: Pin each process to as many physical cores as it has threads, by default to all of
@@ -134,14 +135,25 @@ def bench(
     plan = replace(make_plan(duration, iterations, warmup, budget), cold_start=cold_start)
     gates = parse_gates(fail_if, "bench", baseline=baseline is not None)
     limits = WorkerLimits.of(time_limit, memory_limit) or WorkerLimits()
-    provider = check_guarded(runtime, provider, limits)
+    how = how_to_measure(
+        model,
+        variant=variants,
+        runtime=runtime,
+        provider=provider,
+        threads=threads,
+        options=options,
+        batch_size=batch_size,
+    )
+    provider, options = check_guarded(how.runtime, how.provider, limits), how.options
     if fallback or min_coverage is not None:
         options = allow_fallback(options)
-    place = Place(runtime, provider, threads, options, min_coverage=min_coverage, limits=limits)
+    place = Place(
+        how.runtime, provider, how.threads, options, min_coverage=min_coverage, limits=limits
+    )
     if pin:
         place = pinned(place, scenarios or Wanted())
     request = Request(None if inputs is None else Path(inputs), input_shapes or {})
-    job = make_job(model, variants, baseline, request, batch_size, place, plan)
+    job = make_job(model, variants, baseline, request, how.batch_size, place, plan)
     refuse_unknown(gates, job.own_names)
     return carry_out(job, keep, progress, scenarios, finish=partial(judge, gates))
 

@@ -87,11 +87,9 @@ variant_option = click.option(
 )
 runtime_option = click.option(
     "--runtime",
-    default="ort",
-    show_default=True,
     metavar="NAME|PATH",
     callback=not_empty,
-    help="Engine to run on.",
+    help="Engine to run on.  [default: as tuned, or ort]",
 )
 provider_option = click.option(
     "--provider",

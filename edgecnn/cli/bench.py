@@ -13,6 +13,7 @@ from edgecnn.cli._bench_gates import baseline_options, bench_code, say_left_out
 from edgecnn.cli._bench_replay import print_replay, replay_code, replay_option, replaying
 from edgecnn.cli._bench_scenarios import scenario_options, wanted
 from edgecnn.cli._bench_show import print_bench
+from edgecnn.cli._deployed import fill_in
 from edgecnn.cli._durations import to_seconds
 from edgecnn.cli._gates import (
     note_gates,
@@ -165,7 +166,8 @@ def _measuring(
     from edgecnn.worker import WorkerLimits, check_guarded
 
     limits = WorkerLimits.of(options["time_limit"], options["memory_limit"])
+    bundle = named_bundle(models)
+    fill_in(bundle, options, ",".join(variants))
     check_guarded(options["runtime"], options["provider"], limits)
     options["scenarios"] = wanted(options)
-    bundle = named_bundle(models)
     return bundle, partial(bench, bundle or models, variants=variants, **options)

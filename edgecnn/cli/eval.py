@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from edgecnn.cli._deployed import fill_in
 from edgecnn.cli._gates import (
     gate_options,
     note_gates,
@@ -101,6 +102,7 @@ def command(
     refuse_vain(options["fail_if"], inconclusive)
     refuse_unwritable(markdown)
     opened = find_bundle(bundle)
+    fill_in(opened, options, variants)
     with progress_bar() as progress:
         found = evaluate(
             opened, names(variants) if variants else None, progress=progress, **options

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from edgecnn.cli._deployed import fill_in
 from edgecnn.cli._limits import limit_options
 from edgecnn.cli._options import (
     batch_size_option,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     "--variant",
     metavar="NAME",
     callback=not_empty,
-    help="Variant that answers.  [default: fp32, or the bundle's first]",
+    help="Variant that answers.  [default: as tuned, or fp32]",
 )
 @click.option(
     "--top",
@@ -89,7 +90,9 @@ def command(
     stdin = None if sys.stdin is None else cast("Stdin", sys.stdin.buffer)
     shown = form is _print_table or not sys.stdout.isatty()
     with _warnings_as_notes(), progress_bar() if shown else nullcontext() as progress:
-        found = predict(find_bundle(bundle), images, stdin=stdin, note=note, **options)
+        opened = find_bundle(bundle)
+        options["variant"] = fill_in(opened, options, options["variant"])
+        found = predict(opened, images, stdin=stdin, note=note, **options)
         counts = {"pictures": 0, "broken": 0}
         crashes: list[RuntimeCrashed] = []
         pictures = _told(_until_crash(found.images, crashes), counts)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from edgecnn.cli._deployed import fill_in
 from edgecnn.cli._durations import to_seconds
 from edgecnn.cli._measured import (
     Keeper,
@@ -80,10 +81,12 @@ def command(
     """
     from edgecnn.cli._profile_show import print_profile
     from edgecnn.profiling import profile
+    from edgecnn.profiling.run import how_to_profile
     from edgecnn.worker import check_guarded
 
-    check_guarded(options["runtime"], options["provider"])
     bundle = named_bundle(models)
+    fill_in(bundle, options, variants, fit=how_to_profile)
+    check_guarded(options["runtime"], options["provider"])
     keeper = Keeper(bundle.folder if bundle else None, output)
     with progress_bar(still=True) as progress:
         report = profile(

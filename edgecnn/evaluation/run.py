@@ -11,6 +11,7 @@ from pathlib import Path
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.bundle_data import bundle_data
 from edgecnn.data import Dataset, Split
+from edgecnn.deployment import how_or_warn
 from edgecnn.errors import DataError, InputError
 from edgecnn.evaluation.baseline import (
     compare_with,
@@ -37,7 +38,7 @@ def evaluate(
     split: SplitName = "test",
     *,
     data_dir: Path | None = None,
-    runtime: str = "ort",
+    runtime: str | None = None,
     provider: str | None = None,
     threads: int | None = None,
     options: Options | None = None,
@@ -56,7 +57,8 @@ def evaluate(
         data: Data or its source; the bundle's own by default.
         split: `test` or `train`.
         data_dir: Folder for downloaded data.
-        runtime: Name or path of the runtime.
+        runtime: Name or path of the runtime; by default, where nothing is said of variants or how
+            to run them, as the bundle is deployed, else `ort`.
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator; by default the cores that this process may use.
         options: The runtime's own options.
@@ -77,21 +79,30 @@ def evaluate(
             says so.
     """
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    names = _names(opened, variants, runtime)
-    gates = parse_gates(fail_if, "eval", baseline=baseline is not None)
-    refuse_unknown(gates, names)
-    ready = partial(
-        load,
+    how = how_or_warn(
+        opened,
+        variant=variants,
         runtime=runtime,
         provider=provider,
         threads=threads,
         options=options,
         batch_size=batch_size,
+    )
+    names = _names(opened, variants, how.runtime)
+    gates = parse_gates(fail_if, "eval", baseline=baseline is not None)
+    refuse_unknown(gates, names)
+    ready = partial(
+        load,
+        runtime=how.runtime,
+        provider=how.provider,
+        threads=how.threads,
+        options=how.options,
+        batch_size=how.batch_size,
         time_limit=time_limit,
         memory_limit=memory_limit,
     )
     crashes = Crashes()
-    noting: Noting = partial(crashes.noting, runtime=runtime, provider=provider)
+    noting: Noting = partial(crashes.noting, runtime=how.runtime, provider=how.provider)
     rival = None if baseline is None else find_rival(baseline, opened, names)
     names = _openable(ready, opened, names, noting)
     if rival:

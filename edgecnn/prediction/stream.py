@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from edgecnn import images as pictures
 from edgecnn.bundle import Bundle, open_bundle
+from edgecnn.deployment import how_or_warn
 from edgecnn.errors import DataError, InputError, RuntimeCrashed
 from edgecnn.machine import allowed_cores
 from edgecnn.options import Options, engine_name
 from edgecnn.prediction.sources import STDIN, Note, Source, Stdin, display, find_pictures
-from edgecnn.predictor import Answer, Prediction, Predictor, load
+from edgecnn.predictor import Answer, Prediction, Predictor, default_variant, load
 from edgecnn.spec import InputContract
 
 _MOST_READERS = 8  # each may hold a picture of up to `max_pixels`
@@ -84,7 +85,7 @@ def predict(
     *,
     top: int = 5,
     variant: str | None = None,
-    runtime: str = "ort",
+    runtime: str | None = None,
     provider: str | None = None,
     threads: int | None = None,
     options: Options | None = None,
@@ -101,8 +102,8 @@ def predict(
         bundle: A bundle or its folder.
         images: Files, folders or patterns, as `find_pictures` takes them.
         top: How many of the likeliest classes to give; all of them if there are fewer.
-        variant: Name of the variant; by default `fp32`, or the first of a bundle without one.
-        runtime: Name or path of the runtime.
+        variant: As in `edgecnn.load`: where nothing is said of how to run, it is the deployment.
+        runtime: Name or path of the runtime; `ort` by default.
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator, and to read pictures; by default the cores allowed.
         options: The runtime's own options.
@@ -128,17 +129,26 @@ def predict(
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
     given = [images] if isinstance(images, str | Path) else list(images)
     places = [os.fspath(place) for place in given]
-    name = variant or _default_variant(opened)
+    how = how_or_warn(
+        opened,
+        variant=variant,
+        runtime=runtime,
+        provider=provider,
+        threads=threads,
+        options=options,
+        batch_size=batch_size,
+    )
+    name, batch_size = how.variant or default_variant(opened), how.batch_size
     live = stdin is not None and STDIN in places
     if live and batch_size is None and opened.variant(name).batch == "dynamic":
         batch_size = 1
     predictor = load(
         opened,
         variant=name,
-        runtime=runtime,
-        provider=provider,
-        threads=threads,
-        options=options,
+        runtime=how.runtime,
+        provider=how.provider,
+        threads=how.threads,
+        options=how.options,
         batch_size=batch_size,
         time_limit=time_limit,
         memory_limit=memory_limit,
@@ -171,11 +181,6 @@ def _refuse_nothing(**numbers: int) -> None:
     for name, number in numbers.items():
         if number < 1:
             raise InputError(f"{name}={number} leaves no answer.", "Use 1 or more.")
-
-
-def _default_variant(bundle: Bundle) -> str:
-    names = [variant.name for variant in bundle.manifest.variants]
-    return "fp32" if "fp32" in names or not names else names[0]
 
 
 def _stream(

@@ -10,10 +10,12 @@ from statistics import median
 from typing import cast, get_args
 
 from edgecnn import extras
+from edgecnn.benchmark.choice import how_to_measure
 from edgecnn.benchmark.engine import Batches, Place, Subject
 from edgecnn.benchmark.jobs import Job, bundle_job, files_job
 from edgecnn.benchmark.plan import make_plan
 from edgecnn.bundle import Bundle, open_bundle
+from edgecnn.deployment import USUAL_RUNTIME, HowToRun, how_without_bundle
 from edgecnn.errors import InputError, ModelError
 from edgecnn.graph.limits import Refusal
 from edgecnn.plain import Request, is_file_name, open_files
@@ -50,7 +52,7 @@ def profile(
     model: Bundle | Path | str | Sequence[Path | str],
     *,
     variants: Sequence[str] = (),
-    runtime: str = "ort",
+    runtime: str | None = None,
     provider: str | None = None,
     threads: int | None = None,
     options: Options | None = None,
@@ -70,7 +72,8 @@ def profile(
     Args:
         model: A bundle or its folder; or one ONNX file, or several.
         variants: Names of variants; by default all that take this batch size.
-        runtime: Name or path of the runtime.
+        runtime: Name or path of the runtime; by default, where nothing is said of variants or how
+            to run them, as the bundle is deployed, else `ort`.
         provider: Where to compute; the runtime's first provider by default.
         threads: Threads within an operator; by default the cores that this process may use.
         options: The runtime's own options.
@@ -93,10 +96,23 @@ def profile(
     extras.require("Profiling", "onnx")
     if not duration > 0:
         raise InputError(f"A duration of {duration:g} s cannot be measured.", "Use more than 0.")
-    provider = check_guarded(runtime, provider)
+    how = how_to_profile(
+        how_to_measure(
+            model,
+            variant=variants,
+            runtime=runtime,
+            provider=provider,
+            threads=threads,
+            options=options,
+            batch_size=batch_size,
+        )
+    )
+    runtime, options = how.runtime, how.options
+    provider = check_guarded(runtime, how.provider)
     timing = profile_options(load_runtime(runtime))
-    place = Place(runtime, provider, threads, options)
-    job = _job(model, variants, batch_size, place, Request(_path(inputs), input_shapes or {}))
+    place = Place(runtime, provider, how.threads, options)
+    request = Request(_path(inputs), input_shapes or {})
+    job = _job(model, variants, how.batch_size, place, request)
     say = progress or _silent
     measured, opened = [], None
     for number, subject in enumerate(job.subjects):
@@ -123,6 +139,16 @@ def profile(
     if keep:
         keep(make_report("profile", report, job.measured))
     return report
+
+
+def how_to_profile(how: HowToRun) -> HowToRun:
+    """Give how a bundle is profiled: as deployed, if that runtime times its operators."""
+    if not how.deployed or hasattr(load_runtime(how.runtime), "PROFILE_OPTIONS"):
+        return how
+    text = (
+        f"Profiled on {USUAL_RUNTIME}, not as deployed: {how.runtime} does not time its operators."
+    )
+    return replace(how_without_bundle(), note=text)
 
 
 def _job(
