@@ -202,8 +202,9 @@ def _look(source: Variant, taken: _Source, param: Path, weights: Path) -> Facts:
     image = TensorSpec(name, "uint8" if pixels else "float32", shape)
     specs = tuple(TensorSpec(str(value.name), _dtype(value), ()) for value in outputs)
     draft = Facts(image, PIXELS if pixels else _FIRST, specs, blobs, weights.stat().st_size)
-    with open_net(param, weights, draft) as session:
-        found = session.prepare({name: np.zeros(shape, image.dtype)})()
+    session = open_net(param, weights, draft)
+    found = session.prepare({name: np.zeros(shape, image.dtype)})()
+    session.close()
     shapes = [_shape(value, *given) for value, given in zip(outputs, found, strict=True)]
     named = [replace(spec, shape=each) for spec, each in zip(specs, shapes, strict=True)]
     return replace(draft, outputs=tuple(named))

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgecnn.closing import Closing
 from edgecnn.errors import ModelError, RuntimeCrashed
 from edgecnn.runtime import choose_options
 
@@ -28,7 +27,7 @@ _STORAGE = {
 }
 
 
-class NcnnSession(Closing):
+class NcnnSession:
     """A net of ncnn."""
 
     provider = "cpu"

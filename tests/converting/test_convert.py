@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ from edgecnn.errors import (
     UnavailableError,
 )
 from edgecnn.golden import expected
+from edgecnn.graph.clean import from_bytes, to_bytes
+from edgecnn.graph.prefix import put_preprocessing_in_front
 from edgecnn.records import sha256
 from edgecnn.spec import Tolerance
 from edgecnn.verification import verify
-from tests.conftest import MakeBundle, TinyNet, TypeCommand
+from tests.conftest import CONTRACT, MakeBundle, TinyNet, TypeCommand
 
 PAPYRUS = str(Path(__file__).parent / "papyrus")
 
@@ -76,6 +79,41 @@ def test_it_is_checked_and_compared_on_its_own_runtime(bundle: Bundle) -> None:
     with pytest.raises(InputError, match="does not read 'fp32'") as refusal:
         parity(opened, ["papyrus-fp32"], "fp32", runtime=PAPYRUS)
     assert refusal.value.remedy == f"Name both engines: `--runtime {PAPYRUS},ort`."
+
+
+@pytest.mark.skipif(
+    find_spec("ncnn") is None or find_spec("pnnx") is None,
+    reason="ncnn or pnnx is not installed: pip install 'edgecnn[pnnx]'",
+)
+def test_each_variant_is_checked_on_what_usually_reads_it(
+    make_bundle: MakeBundle, tiny_net: TinyNet, type_command: TypeCommand
+) -> None:
+    files = {}
+    for precision in ("fp32", "int8"):
+        core = from_bytes(tiny_net.onnx(precision, preprocessing=False), where=precision)
+        files[precision] = to_bytes(put_preprocessing_in_front(core, CONTRACT))
+    bundle = make_bundle(files=files)
+    before = _contents(bundle)
+    refused = type_command("export", bundle.folder, "--format", "ncnn", "--from", "int8")
+    assert (refused.code, refused.out) == (2, "")
+    assert "'int8' is int8, and pnnx makes a working ncnn model of float32 alone" in refused.err
+    assert _contents(bundle) == before
+    words = ("export", bundle.folder, "--format", "ncnn", "--precision", "fp16")
+    assert type_command(*words).code == 0
+    assert type_command(*words[:-2]).code == 0
+    after = open_bundle(bundle.folder)
+    assert after.variant("ncnn-fp16").made_by == (
+        "edgecnn export --format ncnn --option precision=fp16"
+    )
+    assert after.variant("ncnn-fp32").batch == 1
+    found = verify(bundle, threads=1)
+    assert found.verdict.outcome == "pass"
+    assert [(row.name, row.runtime) for row in found.variants] == [
+        ("fp32", "ort"),
+        ("int8", "ort"),
+        ("ncnn-fp16", "ncnn"),
+        ("ncnn-fp32", "ncnn"),
+    ]
 
 
 def test_what_it_was_made_from_makes_it_stale(bundle: Bundle, tiny_net: TinyNet) -> None:
