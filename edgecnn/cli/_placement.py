@@ -30,10 +30,14 @@ def fallback_option(command: Command) -> Command:
 
     @wraps(command)
     def with_fallback(
-        *arguments: Any, fallback: bool, options: dict[str, str] | None, runtime: str, **others: Any
+        *arguments: Any,
+        fallback: bool,
+        options: dict[str, str] | None,
+        runtime: str | None,
+        **others: Any,
     ) -> Any:
         if fallback:
-            options = {**(options or {}), **_allowing(names(runtime))}
+            options = {**(options or {}), **_allowing(names(runtime or "ort"))}
         return command(*arguments, options=options, runtime=runtime, **others)
 
     return cast(Command, _fallback_option(with_fallback))
