@@ -95,8 +95,10 @@ def _print_final(final: Final) -> None:
     ]
     headers = ("times", "ratio", "95 % interval", "noise floor", "blocks", "outcome")
     table("The second run, in fresh processes", headers, rows)
-    for doubt in final.doubts:
-        note(f"{doubt.what[:1].upper()}{doubt.what[1:]}. {doubt.remedy}".rstrip())
+    # Not with their remedies: some name flags of `edgecnn bench`.
+    doubts = "; ".join(doubt.what for doubt in final.doubts)
+    if doubts:
+        note(f"Read the second run with care: {doubts}.")
 
 
 def _troubles(report: TuneReport) -> list[tuple[str, str]]:

@@ -91,6 +91,8 @@ def _print(found: Inspection, layers: bool) -> None:
 
 
 def _bundle_facts(path: str, manifest: Manifest) -> Iterator[tuple[str, str]]:
+    from edgecnn.deployment import in_words
+
     yield "Bundle", f"{path}, made {manifest.created[:19]}Z by edgecnn {manifest.edgecnn}"
     if manifest.model:
         arguments = [f"{key}={value}" for key, value in manifest.model.arguments.items()]
@@ -99,6 +101,9 @@ def _bundle_facts(path: str, manifest: Manifest) -> Iterator[tuple[str, str]]:
         data = manifest.data
         yield "Data", f"{data.source}: {data.train_images:,} to train, {data.test_images:,} to test"
     yield from _contract_facts(manifest.contract)
+    if manifest.deployment:
+        found = manifest.deployment
+        yield "Deployed", f"{in_words(found)}; tuned on {found.tuned[:10]} on {found.cpu}"
     yield from manifest.environment.items()
 
 
