@@ -12,6 +12,7 @@ from typing import Any
 from edgecnn.errors import UnavailableError
 from edgecnn.runtime import Variant, gpu
 
+from .needs import GPU_PROVIDERS
 from .options import LEVELS
 from .placing import left_to_the_cpu
 from .profiling import Recording
@@ -20,7 +21,6 @@ from .refusing import refuse_int8, refuse_leftovers, refused
 from .wheels import SILENT, provider_libraries
 
 Change = Callable[[Any], None]
-_GPUS = ("cuda", "tensorrt")
 _TF32 = "NVIDIA_TF32_OVERRIDE"
 
 
@@ -45,7 +45,7 @@ class Opening:
     @property
     def precision(self) -> str:
         """What float32 operators are computed in."""
-        return self.chosen["precision"] if self.provider in _GPUS else "fp32"
+        return self.chosen["precision"] if self.provider in GPU_PROVIDERS else "fp32"
 
     def open(self, recording: Recording | None = None) -> Any:
         """Open the session; what a session may not do is refused.
@@ -54,7 +54,7 @@ class Opening:
             UnavailableError: The provider did not start, or cannot run a part of the model.
             ModelError: ONNX Runtime refuses the file.
         """
-        if self.provider in _GPUS:
+        if self.provider in GPU_PROVIDERS:
             refuse_int8(self.variant, self.provider, forced=self.chosen["int8"] == "force")
             _set_tf32(self.provider, self.precision)
             _load(provider_libraries(self.module, self.provider))
