@@ -44,11 +44,12 @@ class LayerComparison:
     """Two sides, tensor by tensor.
 
     By the rule `float`, one unit is the largest distance from the same tensor in float64, on the
-    side that is nearer to it, and 16 are rounding. By `8 bits` (fp32 against int8), what counts is
-    the distance of int8's tensor from what the layer gives in fp32 for int8's own inputs: root mean
-    square, in units of that of rounding the tensor's range to 256 steps, and 4 are rounding. By
-    `steps` (int8 against int8), rounding tips single values over to the next step: one unit is the
-    noise, as an amplitude, against float64 between the roundings, and 2 are rounding.
+    side that is nearer to it, and at least the spacing of the coarser side's floats at the tensor's
+    largest value; 16 are rounding. By `8 bits` (fp32 against int8), what counts is the distance of
+    int8's tensor from what the layer gives in fp32 for int8's own inputs: root mean square, in
+    units of that of rounding the tensor's range to 256 steps, and 4 are rounding. By `steps` (int8
+    against int8), rounding tips single values over to the next step: one unit is the noise, as an
+    amplitude, against float64 between the roundings, and 2 are rounding.
 
     Attributes:
         first: What is compared: the variant or file, and where it ran.

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # result costs; a scale that is wrong by a factor adds that many times of it.
 LIMITS: dict[Rule, float] = {"float": MARGIN, "8 bits": 4, "steps": 2}
 _STEPS = 255
+# Squares of float32 that are no denormal numbers sum to more.
+_TINY = 1e-30
 _LEAST_AMPLITUDE = 10 ** (-36 / 20)  # of the noise between engines, where less was seen
 
 
@@ -95,7 +97,7 @@ class Sums:
         """Power of the first side over that of the difference, in dB."""
         if not self.noise:
             return math.inf
-        return 10 * math.log10(self.signal / self.noise) if self.signal else -math.inf
+        return 10 * math.log10(max(self.signal, _TINY) / self.noise)
 
 
 def judged(tensor: InnerTensor, sums: Sums, rule: Rule, eps: float) -> LayerDifference:

@@ -6,12 +6,13 @@ import math
 from collections.abc import Iterator
 
 from edgecnn.agreement.layers.report import LayerComparison, LayerDifference, Rule
+from edgecnn.agreement.layers.rules import LIMITS
 from edgecnn.spec import Verdict
 
 _EXPLAINED = {
-    "float": "{share} times the rounding of float32 there",
+    "float": "which is {share} roundings, and {limit:g} are allowed",
     "8 bits": "the layer itself adds {share} times what rounding its range to 8 bits costs",
-    "steps": "{share} times the noise between engines that round alike",
+    "steps": "{share} times the noise of values that rounding tips over to the next step",
 }
 
 
@@ -60,7 +61,7 @@ def _how_far(parted: LayerDifference, rule: Rule) -> str:
         count = parted.not_finite
         return f"{count} value{'s are' if count > 1 else ' is'} NaN or infinite on one side alone"
     share = "infinitely many" if math.isinf(parted.roundings) else f"{parted.roundings:.3g}"
-    return f"up to {parted.max_abs:.2g}, {_EXPLAINED[rule].format(share=share)}"
+    return f"up to {parted.max_abs:.2g}, {_EXPLAINED[rule].format(share=share, limit=LIMITS[rule])}"
 
 
 def remarks(found: LayerComparison, first: str, second: str) -> Iterator[str]:
