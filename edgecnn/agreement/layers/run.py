@@ -140,8 +140,15 @@ def _other(bundle: Bundle, against: Bundle | Path | str, name: str, known: Seque
         return variant_source(bundle, str(against))
     other = _model(against)
     if isinstance(other, Bundle):
-        return variant_source(other, name)
+        return _of_another(other, name)
     return picture_source(open_files([other])[0], bundle.manifest.contract)
+
+
+def _of_another(bundle: Bundle, name: str) -> Source:
+    """Take a variant of a second bundle, which may have files of the same names as the first."""
+    source, folder = variant_source(bundle, name), bundle.folder.name
+    measured = {f"{folder}/{file}": digest for file, digest in source.measured.items()}
+    return replace(source, name=f"{folder}/{name}", measured=measured)
 
 
 def _of_file(
@@ -152,7 +159,7 @@ def _of_file(
         request.refuse_for(_ON_GOLDEN)
         first = next((variant.name for variant in other.manifest.variants), "fp32")
         source = picture_source(open_files([path])[0], other.manifest.contract)
-        reference = variant_source(other, first)
+        reference = _of_another(other, first)
         return [(source, reference)], golden_images(other, [source, reference], batch_size)
     files = open_files([each for each in (path, other) if each])
     sources = [file_source(file, batch_size) for file in files]

@@ -215,6 +215,15 @@ def test_two_files_that_resize_otherwise(tmp_path: Path) -> None:
     assert (found.inputs, found.seed, found.images) == ("random inputs", 0, 8)
 
 
+def test_two_bundles_are_told_apart(make_bundle: MakeBundle, bundle: Bundle) -> None:
+    files = {"fp32": with_pixels(times(net(), "w3", 1.01))}
+    other = make_bundle("other", variants=("fp32",), files=files)
+    found = parity_layers(bundle, ["fp32"], other, threads=1)
+    sides = "fp32 on ort/cpu and other/fp32 on ort/cpu"
+    assert found.verdict.reasons[0].startswith(f"{sides} part at third (Conv), tensor c3:")
+    assert set(found.measured) == {"golden.npz", "fp32.onnx", "other/fp32.onnx"}
+
+
 def test_what_is_not_finite_on_one_side_is_named(tmp_path: Path) -> None:
     weights = np.array(numpy_helper.to_array(constant(net(), "w3")))
     weights[2, 1] = np.nan
