@@ -89,6 +89,7 @@ __all__ = [
     "open_session",
 ]
 
+NO_MEMORY, SMALLER_BATCH = "The memory ran out.", "Use a smaller --batch-size."
 OTHER_ENGINE = "Try another --runtime or --provider; `edgecnn doctor` lists those that are here."
 
 
@@ -401,7 +402,7 @@ def _failures(name: str) -> Iterator[None]:
     except EdgeCNNError:
         raise
     except MemoryError as error:
-        raise RuntimeCrashed("The memory ran out.", "Use a smaller --batch-size.") from error
+        raise RuntimeCrashed(NO_MEMORY, SMALLER_BATCH) from error
     except (Exception, SystemExit) as error:
         raise RuntimeCrashed(
             f"The runtime '{name}' failed: {type(error).__name__}: {error}.", OTHER_ENGINE

@@ -70,9 +70,10 @@ def onnx_scorer(path: Path | str, *, runtime: str = "ort", threads: int | None =
         ModelError: The engine refuses the file.
         UnavailableError: The runtime is not to be had here.
     """
-    from edgecnn.runtime import open_session, plain_file
+    from edgecnn.runtime import plain_file
+    from edgecnn.worker import open_guarded
 
-    session = open_session(plain_file(str(path)), runtime=runtime, threads=threads)
+    session = open_guarded(plain_file(str(path)), runtime=runtime, threads=threads)
     spec, names = session.inputs[0], [spec.name for spec in session.outputs]
     axis = spec.shape[0]
     size = axis if isinstance(axis, int) and axis > 1 else 1

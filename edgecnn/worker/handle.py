@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgecnn.closing import Closing
 from edgecnn.errors import EdgeCNNError, RuntimeCrashed
-from edgecnn.runtime import OTHER_ENGINE, Options, Variant
+from edgecnn.runtime import NO_MEMORY, OTHER_ENGINE, Options, Variant
 from edgecnn.worker.limits import LIMIT_SECONDS
 from edgecnn.worker.log import Log, Printed
 from edgecnn.worker.messages import Failure, Opened, Timed, Usage
@@ -228,7 +228,10 @@ class Worker(Closing):
         if trouble:
             raise self._gone(trouble)
         if isinstance(answer, Failure):
-            raise self._with_log(answer.error())
+            error = answer.error()
+            if error.problem == NO_MEMORY:
+                error = self._without_memory(error.remedy)
+            raise self._with_log(error)
         return answer
 
     def _wait(self, limit: float) -> str:
@@ -244,12 +247,19 @@ class Worker(Closing):
     def _crashed(self) -> RuntimeCrashed:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(5.0)
-        within = ""
-        if self._memory_limit is not None:
-            from edgecnn.graph.limits import size_text
+        ending = _ending(self._process.returncode)
+        allowed = f", with {self._allowed()} of memory at most" if self._memory_limit else ""
+        return self._gone(ending + allowed)
 
-            within = f", with {size_text(self._memory_limit)} of memory at most"
-        return self._gone(_ending(self._process.returncode) + within)
+    def _without_memory(self, remedy: str) -> RuntimeCrashed:
+        who = self._subject[0].lower() + self._subject[1:]
+        allowed = f", which may take {self._allowed()}" if self._memory_limit else ""
+        return RuntimeCrashed(f"The memory ran out for {who}{allowed}.", remedy)
+
+    def _allowed(self) -> str:
+        from edgecnn.graph.limits import size_text
+
+        return size_text(self._memory_limit or 0)
 
     def _gone(self, trouble: str) -> RuntimeCrashed:
         text = f"{self._subject} {trouble}.{self._log.last_words()}"

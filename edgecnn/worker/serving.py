@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from edgecnn import errors
 from edgecnn.errors import EdgeCNNError
 from edgecnn.runtime import (
+    NO_MEMORY,
     OTHER_ENGINE,
+    SMALLER_BATCH,
     CheckedSession,
     Variant,
     check_available,
@@ -182,7 +184,7 @@ def _answer(method: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         requirements = getattr(error, "requirements", ())
         return Failure(known.__name__, error.problem, error.remedy, requirements)
     except MemoryError:
-        return Failure("RuntimeCrashed", "The memory ran out.", "Use a smaller --batch-size.", ())
+        return Failure("RuntimeCrashed", NO_MEMORY, SMALLER_BATCH, ())
     except Exception as error:
         text = f"The runtime failed: {type(error).__name__}: {error}"
         return Failure("RuntimeCrashed", text, OTHER_ENGINE, ())

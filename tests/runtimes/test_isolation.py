@@ -36,7 +36,7 @@ def trouble(*options: str, of: str = "") -> list[str]:
         (("what=exit",), (), "ended by itself with exit code 7"),
         (("what=hang", "when=open"), ("--time-limit", "2s"), "hung: no answer within 2"),
         (("what=hang",), ("--time-limit", "2s"), "hung: no answer within 2"),
-        (("what=leak",), ("--memory-limit", "200MB"), "The memory ran out"),
+        (("what=leak",), ("--memory-limit", "200MB"), "The memory ran out for the runtime"),
         (("what=flood", "when=open"), (), "printed without end, more than 64 MB"),
     ],
 )
