@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import edgecnn
-from edgecnn.errors import RuntimeCrashed
+from edgecnn.errors import EdgeCNNError, RuntimeCrashed
 from edgecnn.worker import Worker
 
 if TYPE_CHECKING:
@@ -209,6 +209,8 @@ def test_a_hang_and_a_crash_reach_whoever_loads_a_model(
         predictor.run(tiny_net.images[:2])
     with edgecnn.load(bundle, threads=1, time_limit=60, memory_limit=10**9) as predictor:
         apart = predictor.run(tiny_net.images[:2])
+    with pytest.raises(EdgeCNNError):  # here there would be no such limit
+        edgecnn.load(bundle, threads=1, memory_limit=1000)
     with edgecnn.load(bundle, threads=1) as predictor:
         assert (predictor.run(tiny_net.images[:2]) == apart).all()
 
