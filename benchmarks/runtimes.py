@@ -29,69 +29,33 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
-from functools import partial
-from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bare import BareWorker
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from installed import installed_bytes
+from lanes import PLAIN, TUNED, Lane, lanes, name, tell
 
-import edgecnn
-from edgecnn import shelves
-from edgecnn.benchmark.engine import Place, Run, Subject
+from edgecnn.benchmark.engine import Run
 from edgecnn.benchmark.estimate import LatencyComparison
-from edgecnn.benchmark.inputs import bundle_images, make_batches
 from edgecnn.benchmark.plan import make_plan
 from edgecnn.benchmark.samples import Samples
 from edgecnn.benchmark.summing import Measured, comparisons, latency
 from edgecnn.bundle import Bundle, open_bundle
-from edgecnn.errors import EdgeCNNError, UnavailableError
 from edgecnn.inspection import inspect
 from edgecnn.profiling.peaks import measure_peaks
 from edgecnn.profiling.report import Peaks
 from edgecnn.records import to_builtins
 from edgecnn.reports import make_report
-from edgecnn.runtime import load_runtime, most_threads
-from edgecnn.spec import Variant
 from edgecnn.units import parse, seconds
-from edgecnn.worker import Opened, Worker
 
-NOT_COMPARED = {"reference"}
-# Ways to run an engine that people know it by, beside its defaults.
-SETTINGS: Mapping[str, Sequence[dict[str, str]]] = {
-    "torch": ({"mode": "eager"}, {"mode": "compiled"}),
-    "openvino": ({}, {"precision": "bf16"}),
-}
-PLAIN, TUNED = "plain", "tuned:"
 HEAD = (
     "| runtime | variant | median | ratio | 95 % interval | noise floor | of the peak "
     "| cold start | peak memory | installed |\n|---|---|---|---|---|---|---|---|---|---|"
 )
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One way to run a net.
-
-    Attributes:
-        label: The runtime and its settings, for people.
-        variant: Name of the variant.
-        threads: Threads within an operator.
-        subject: What the engine measures.
-        opened: What the runtime said of itself when it was tried; None of the bare loop.
-    """
-
-    label: str
-    variant: str
-    threads: int
-    subject: Subject
-    opened: Opened | None = None
 
 
 @dataclass(frozen=True)
@@ -183,7 +147,7 @@ def main() -> None:
         bundle = open_bundle(folder)
         result = Result(folder.name, multiply_accumulates(bundle))
         results.append(result)
-        found = list(lanes(bundle, options, result))
+        found = list(lanes(bundle, options, result.left_out, result.tuned))
         result.peaks = {count: peaks(count) for count in options.threads}
         run = Run([lane.subject for lane in found], plan(options), lambda: None, tell)
         run.go()
@@ -220,10 +184,6 @@ def plan(options: argparse.Namespace) -> Any:
     return replace(make_plan(options.seconds), replicates=options.replicates)
 
 
-def tell(text: str, share: float) -> None:
-    print(f"\r\x1b[K{100 * share:3.0f} % {text[:90]}", end="", file=sys.stderr, flush=True)
-
-
 def peaks(threads: int) -> Peaks:
     tell(f"measuring what this machine can do on {threads} threads", 0)
     return measure_peaks("ort", "cpu", threads, {}, {})
@@ -232,83 +192,6 @@ def peaks(threads: int) -> Peaks:
 def multiply_accumulates(bundle: Bundle) -> int | None:
     (found,) = inspect(bundle, ["fp32"]).variants
     return found.graph.macs if found.graph else None
-
-
-def lanes(bundle: Bundle, options: argparse.Namespace, result: Result) -> Iterator[Lane]:
-    for threads in options.threads:
-        yield bare_lane(bundle, threads)
-        ways = list(engine_ways(bundle, threads))
-        if options.tune:
-            ways += tuned_ways(bundle, threads, options, result)
-        for label, variant, place in ways:
-            lane = engine_lane(bundle, label, variant, place)
-            tell(f"trying {lane.subject.name}", 0)
-            try:
-                yield replace(lane, opened=tried(lane.subject))
-            except EdgeCNNError as error:
-                result.left_out[lane.subject.name] = error.problem
-
-
-def bare_lane(bundle: Bundle, threads: int) -> Lane:
-    place = Place("ort", "cpu", threads)
-    subject = make_subject(bundle, name(PLAIN, "fp32", threads), bundle.locate("fp32"), place)
-    return Lane(PLAIN, "fp32", threads, replace(subject, launch=BareWorker))
-
-
-def engine_ways(bundle: Bundle, threads: int) -> Iterator[tuple[str, Variant, Place]]:
-    """Give each runtime on the shelf with each variant that it reads, and each of its settings."""
-    for runtime in shelves.runtime_names():
-        adapter = load_runtime(runtime)
-        most = most_threads(adapter)
-        if runtime in NOT_COMPARED or (most is not None and threads > most):
-            continue
-        for variant in bundle.manifest.variants:
-            if variant.format in adapter.FORMATS and variant.batch in ("dynamic", 1):
-                for settings in SETTINGS.get(runtime, ({},)):
-                    label = " ".join([runtime, *settings.values()])
-                    located = bundle.locate(variant.name)
-                    yield label, located, Place(runtime, None, threads, settings)
-
-
-def engine_lane(bundle: Bundle, label: str, variant: Variant, place: Place) -> Lane:
-    threads = place.threads or 1
-    subject = make_subject(bundle, name(label, variant.name, threads), variant, place)
-    return Lane(label, variant.name, threads, subject)
-
-
-def name(label: str, variant: str, threads: int) -> str:
-    return f"{label} {variant} on {threads}"
-
-
-def make_subject(bundle: Bundle, called: str, variant: Variant, place: Place) -> Subject:
-    contract, images = bundle.manifest.contract, bundle_images(bundle).pixels
-
-    def batches(what: Variant, opened: Opened) -> Any:
-        return make_batches(contract, what, opened, images, 1)
-
-    return Subject(called, variant, partial(batches, variant), place, contract=contract)
-
-
-def tried(subject: Subject) -> Opened:
-    """Open it once and run it, so that what cannot be measured does not end the run.
-
-    Raises:
-        EdgeCNNError: The engine is not here, or does not take this variant.
-    """
-    place = subject.place
-    with Worker() as worker:
-        opened = worker.open(
-            subject.variant,
-            runtime=place.runtime,
-            provider=place.provider,
-            threads=place.threads,
-            options=place.options,
-        )
-        if opened.threads != place.threads:
-            raise UnavailableError(f"It computes on {opened.threads} threads.", "")
-        worker.feed(subject.batches(opened))
-        worker.run(1)
-        return opened
 
 
 def turns(samples: Samples) -> Iterator[Turn]:
@@ -352,41 +235,6 @@ def share_of_peak(lane: Lane, result: Result, median_seconds: float | None) -> f
     return 2 * result.macs / median_seconds / peak.rate
 
 
-def installed_bytes(packages: Mapping[str, str] | Sequence[str]) -> int:
-    """Sum up packages and what they alone need: what edgecnn itself needs is there anyway."""
-    alone = needed(packages) - needed(["edgecnn"])
-    return sum(
-        Path(str(file.locate())).stat().st_size
-        for package in alone
-        for file in metadata.files(package) or ()
-        if Path(str(file.locate())).is_file()
-    )
-
-
-def needed(packages: Mapping[str, str] | Sequence[str]) -> set[str]:
-    """Give packages, what they need here, what that needs, and so on."""
-    found: set[str] = set()
-    left = list(packages)
-    while left:
-        package = canonicalize_name(left.pop())
-        if package in found or not is_installed(package):
-            continue
-        found.add(package)
-        wanted = map(Requirement, metadata.requires(package) or ())
-        left += [
-            each.name for each in wanted if not each.marker or each.marker.evaluate({"extra": ""})
-        ]
-    return found
-
-
-def is_installed(package: str) -> bool:
-    try:
-        metadata.distribution(package)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
-
-
 def table(result: Result) -> Iterator[str]:
     print(file=sys.stderr)
     for threads in sorted(result.peaks):
@@ -417,33 +265,6 @@ def line(row: Row) -> str:
         f"{row.installed_bytes / 1e6:.0f} MB",
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def tuned_ways(
-    bundle: Bundle, threads: int, options: argparse.Namespace, result: Result
-) -> list[tuple[str, Variant, Place]]:
-    """Give what `edgecnn tune` finds on so many threads; nothing is stored in the bundle."""
-    try:
-        found = edgecnn.tune(
-            bundle,
-            threads=threads,
-            max_drop=options.max_drop,
-            budget=options.tune,
-            store=False,
-            progress=tell,
-        )
-    except EdgeCNNError as error:
-        result.left_out[f"{TUNED} on {threads}"] = error.problem
-        return []
-    result.tuned[threads] = {"chosen": found.chosen, "verdict": found.verdict}
-    every = {each.name: each.candidate for each in found.rows}
-    if found.chosen not in every:
-        result.left_out[f"{TUNED} on {threads}"] = found.verdict
-        return []
-    best = every[found.chosen]
-    place = Place(best.runtime, best.provider, best.threads, best.given)
-    label = " ".join([TUNED, best.runtime, *(f"{k}={v}" for k, v in best.given.items())])
-    return [(label, bundle.locate(best.variant), place)]
 
 
 def tuned_against(lanes: Sequence[Lane], samples: Samples, rows: Sequence[Row]) -> Iterator[str]:
