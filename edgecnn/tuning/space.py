@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,16 @@ from edgecnn import shelves
 from edgecnn.bundle import Bundle
 from edgecnn.conditions.cores import allowed_cpus, physical_cores
 from edgecnn.deployment import USUAL_RUNTIME
-from edgecnn.errors import BundleError, EdgeCNNError, InputError, RuntimeCrashed, UnavailableError
+from edgecnn.errors import BundleError, EdgeCNNError, InputError, UnavailableError
 from edgecnn.formats import readers, usual_reader
 from edgecnn.machine import allowed_cores
 from edgecnn.options import FP32, PRECISION
 from edgecnn.runtime import Availability, load_runtime, most_threads, normalise_provider
 from edgecnn.spec import Variant
 from edgecnn.tuning.report import Candidate, LeftOut
-from edgecnn.worker import Worker
+from edgecnn.worker import availabilities
 
 _JUDGE = "reference"  # made to be right, not fast
-_LOOK_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -227,20 +225,7 @@ def _providers(
 
 
 def _availabilities(name: str, providers: tuple[str, ...]) -> dict[str, Availability]:
-    """Ask a runtime in a process of its own: engines may clash, crash or hang."""
-    try:
-        with Worker() as worker:
-            what = f"The runtime '{name}'"
-            return worker.call(partial(ask, name, providers), _LOOK_SECONDS, what=what)
-    except RuntimeCrashed as crash:
-        lost = Availability(ok=False, reason=crash.problem, remedy=crash.remedy)
-        return dict.fromkeys(providers, lost)
-
-
-def ask(name: str, providers: tuple[str, ...]) -> dict[str, Availability]:
-    """Say whether a runtime can run on each of some providers; called in a worker."""
-    adapter = load_runtime(name)
-    return {provider: adapter.availability(provider) for provider in providers}
+    return dict(zip(providers, availabilities(name, providers), strict=True))
 
 
 def _threads(name: str, most: int | None, wishes: Wishes, notes: _Notes) -> tuple[int, ...]:
