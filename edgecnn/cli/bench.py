@@ -163,11 +163,13 @@ def _measuring(
 ) -> tuple[Bundle | None, Callable[..., BenchReport]]:
     """Give the bundle that is measured, None where files are, and the function that does it."""
     from edgecnn.benchmark import bench
+    from edgecnn.deployment import USUAL_RUNTIME
     from edgecnn.worker import WorkerLimits, check_guarded
 
     limits = WorkerLimits.of(options["time_limit"], options["memory_limit"])
+    if options["runtime"] or options["provider"]:  # before there need be a bundle
+        check_guarded(options["runtime"] or USUAL_RUNTIME, options["provider"], limits)
     bundle = named_bundle(models)
     fill_in(bundle, options, ",".join(variants))
-    check_guarded(options["runtime"], options["provider"], limits)
     options["scenarios"] = wanted(options)
     return bundle, partial(bench, bundle or models, variants=variants, **options)
