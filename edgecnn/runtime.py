@@ -38,6 +38,11 @@ it made is proved before anybody relies on it (`edgecnn.converting`).
 The keys of `LIMITS` are `batch` (one size alone), `inputs` (a single image), `types` (float32
 alone, behind uint8 pixels) and `int8` (no quantized operators).
 
+The module itself is loaded by commands that only look for its name, so it imports its engine inside
+functions. But for ONNX Runtime on the CPU these are called in a process of their own
+(`edgecnn.worker.guarded`): what they print is kept from what a command prints, and a crash or a
+hang is an error there.
+
 It never installs anything and never runs elsewhere than it was asked to. What all runtimes need in
 the same way (checking inputs, naming providers, choosing threads) is done here, once.
 """
