@@ -108,18 +108,11 @@ def evaluate(
     if rival:
         theirs = _openable(ready, rival.bundle, rival.names, partial(_of_baseline, noting))
         rival = replace(rival, names=theirs)
-    if not names:
-        raise crashes.found[0].error()
-    if isinstance(data, Dataset):
-        loaded = data
-    else:
-        loaded = bundle_data(opened, data, data_dir=data_dir, progress=progress)
+    crashes.stop_without(names)
+    loaded = _data(opened, data, split, data_dir, progress)
     images: Split = getattr(loaded, split)
-    if not len(images):
-        raise DataError(f"The {split} split of {loaded.source} is empty.", "Name other data.")
     rows = list(measure(partial(ready, opened), names, images, loaded.labels, progress, noting))
-    if not rows:
-        raise crashes.found[0].error()
+    crashes.stop_without(rows)
     against = None
     if rival:
         same = images_for(rival, opened, data, loaded, split, data_dir, progress)
@@ -130,6 +123,22 @@ def evaluate(
         against = compare_with(rival, rows, list(answers), images.labels)
     found = _report(opened, loaded, split, rows, against)
     return judge(gates, replace(found, failures=tuple(crashes.found)))
+
+
+def _data(
+    bundle: Bundle,
+    data: Dataset | Path | str | None,
+    split: SplitName,
+    data_dir: Path | None,
+    progress: Progress | None,
+) -> Dataset:
+    if isinstance(data, Dataset):
+        loaded = data
+    else:
+        loaded = bundle_data(bundle, data, data_dir=data_dir, progress=progress)
+    if not len(getattr(loaded, split)):
+        raise DataError(f"The {split} split of {loaded.source} is empty.", "Name other data.")
+    return loaded
 
 
 def _openable(

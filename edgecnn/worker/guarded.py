@@ -79,6 +79,11 @@ class Crashes:
             what = (crash.problem, crash.remedy, said[-_PRINTED:])
             self.found.append(EngineFailure(name, runtime, provider or "", *what))
 
+    def stop_without(self, answers: Sequence[object]) -> None:
+        """Raise the first failure if there was one and nothing else is left."""
+        if self.found and not answers:
+            raise self.found[0].error()
+
 
 def computes_here(runtime: str, provider: str | None, limits: WorkerLimits | None = None) -> bool:
     """Say whether a session is opened in this process; otherwise it is in a worker.
