@@ -17,6 +17,7 @@ from edgecnn.graph.shapes import declared, real_inputs
 from edgecnn.graph.summary import GraphSummary, summarise
 from edgecnn.plain import Request, existing_file, fixed, is_file_name, plain_variant
 from edgecnn.records import sha256
+from edgecnn.releases import Support, support
 from edgecnn.spec import InputContract, Parent, TensorSpec, Variant
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class VariantInspection:
         lineage: Its file, what that was made from, and so on, with their digests at that time.
         graph: What its graph is made of; None if it could not be looked into.
         unseen: Why not; empty if it could.
+        ort: Which releases of ONNX Runtime read it; None where its graph could not be looked into.
     """
 
     variant: Variant
@@ -48,6 +50,7 @@ class VariantInspection:
     lineage: tuple[Parent, ...]
     graph: GraphSummary | None
     unseen: str
+    ort: Support | None = None
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,7 @@ def _inspect_file(
     variant = plain_variant(path, model, path.name)
     size = sum(Path(file).stat().st_size for file in variant.files if Path(file).is_file())
     lineage = (Parent(path.name, sha256(content)),)
-    found = VariantInspection(variant, "ok", "", size, lineage, graph, "")
+    found = VariantInspection(variant, "ok", "", size, lineage, graph, "", _support(graph))
     return Inspection(str(path), None, (), (found,))
 
 
@@ -199,7 +202,11 @@ def _inspect_variant(bundle: Bundle, variant: Variant, *, strict: bool) -> Varia
             unseen = str(error)
     size = sum(bundle.files[file].size for file in variant.files if file in bundle.files)
     lineage = tuple(_lineage(bundle, variant))
-    return VariantInspection(variant, state, problem, size, lineage, graph, unseen)
+    return VariantInspection(variant, state, problem, size, lineage, graph, unseen, _support(graph))
+
+
+def _support(graph: GraphSummary | None) -> Support | None:
+    return support(graph.ir_version, graph.opsets) if graph else None
 
 
 def _graph(bundle: Bundle, variant: Variant) -> GraphSummary:

@@ -51,25 +51,27 @@ class Environment:
 
 
 @contextmanager
-def environment(folder: Path, requirement: str) -> Iterator[Environment]:
-    """Install a wheel of ONNX Runtime, in place of the one that is here; skip without an index.
+def environment(folder: Path, *requirements: str) -> Iterator[Environment]:
+    """Install wheels in place of those that are here, without what they require; skip without an
+    index.
 
-    It has hundreds of megabytes, and is removed in the end.
+    They may have hundreds of megabytes, and are removed in the end.
 
     Args:
         folder: An empty folder.
-        requirement: Such as `onnxruntime-openvino==1.24.1`.
+        requirements: Such as `onnxruntime-openvino==1.24.1`.
     """
     wheel, others = folder / "wheel", folder / "others"
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
     done = subprocess.run(
-        [*command, "--no-deps", "--only-binary", ":all:", "--target", str(wheel), requirement],
+        [*command, "--no-deps", "--only-binary", ":all:", "--target", str(wheel), *requirements],
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        pytest.skip(f"{requirement} cannot be installed here: {done.stderr.strip()[-200:]}")
+        wanted = ", ".join(requirements)
+        pytest.skip(f"{wanted} cannot be installed here: {done.stderr.strip()[-200:]}")
     others.mkdir()
     for path in Path(sysconfig.get_path("purelib")).iterdir():
         if not path.name.startswith("onnxruntime") and path.suffix != ".pth":

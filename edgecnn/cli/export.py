@@ -16,6 +16,7 @@ from edgecnn.cli._options import (
     find_bundle,
     json_option,
     keep_report,
+    not_empty,
     note,
     print_report,
     threads_option,
@@ -51,6 +52,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--batch-size", type=click.IntRange(min=1), help="A fixed batch.  [default: an open one]"
+)
+@click.option(
+    "--min-ort",
+    metavar="VERSION",
+    callback=not_empty,
+    help="The oldest ONNX Runtime that is to read the file, such as 1.16.",
 )
 @int8_options
 @data_option

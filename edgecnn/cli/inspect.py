@@ -35,12 +35,19 @@ if TYPE_CHECKING:
     type=click.Choice(["python"]),
     help="Print the code that runs the model on an image without edgecnn, and nothing else.",
 )
+@click.option(
+    "--compat/--no-compat",
+    default=False,
+    show_default=True,
+    help="Say which releases of ONNX Runtime read each variant, and nothing else.",
+)
 @input_shape_option
 @json_option
 def command(
     model: Path | None,
     variants: str | None,
     layers: bool,
+    compat: bool,
     code: str | None,
     as_json: bool,
     **shapes: Any,
@@ -67,8 +74,18 @@ def command(
     found = inspect(place, chosen, **shapes)
     if as_json:
         print_report(make_report("inspect", found, found.measured))
+    elif compat:
+        _print_support(found)
     else:
         _print(found, layers)
+
+
+def _print_support(found: Inspection) -> None:
+    from edgecnn.cli._show import facts
+
+    facts(
+        (each.variant.name, str(each.ort) if each.ort else each.unseen) for each in found.variants
+    )
 
 
 def _print(found: Inspection, layers: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edgecnn.errors import InputError
+from edgecnn.releases import find_release
 from edgecnn.spec import Layout
 
 OPSET = 18
@@ -19,18 +20,28 @@ class Form:
         preprocessing: Take uint8 pixels; otherwise floats that are normalised already.
         batch_size: A fixed batch; None for an open one.
         layout: Axes of the floats.
+        min_ort: The oldest ONNX Runtime that is to read it, such as `1.16`; empty for any.
+        lowered: It is a second form of an imported file that this ONNX Runtime would not read.
     """
 
     opset: int | None
     preprocessing: bool
     batch_size: int | None
     layout: Layout = "nchw"
+    min_ort: str = ""
+    lowered: bool = False
 
     @property
     def name(self) -> str:
         """Name of the variant, such as `fp32`, `fp32-nchw` or `fp32-b1`."""
         floats = "" if self.preprocessing else f"-{self.layout}"
-        return f"fp32{floats}{f'-b{self.batch_size}' if self.batch_size else ''}"
+        batch = f"-b{self.batch_size}" if self.batch_size else ""
+        return f"fp32{floats}{batch}{f'-ort{self.min_ort}' if self.lowered else ''}"
+
+    @property
+    def most_opset(self) -> int | None:
+        """The newest opset that it may have; None for any."""
+        return find_release(self.min_ort).opset if self.min_ort else None
 
     @property
     def command(self) -> str:
@@ -39,6 +50,7 @@ class Form:
             f"--opset {self.opset}" if self.opset not in (None, OPSET) else "",
             "" if self.preprocessing else "--no-preprocessing",
             f"--batch-size {self.batch_size}" if self.batch_size else "",
+            f"--min-ort {self.min_ort}" if self.min_ort else "",
         ]
         return " ".join(filter(None, ["edgecnn export", *flags]))
 
@@ -46,10 +58,17 @@ class Form:
         """Refuse what cannot be.
 
         Raises:
-            InputError: The opset is not among those that are written, or the batch is empty.
+            InputError: The opset is not among those that are written, or the oldest ONNX Runtime
+                does not read it or is not known; or the batch is empty.
         """
         if self.opset is not None and not 17 <= self.opset <= 23:
             raise InputError(f"Opset {self.opset} cannot be written.", "Use --opset 17 to 23.")
+        most = self.most_opset
+        if self.opset is not None and most is not None and self.opset > most:
+            raise InputError(
+                f"ONNX Runtime {self.min_ort} reads no opset {self.opset}.",
+                f"Leave --opset out, or use --opset {most}.",
+            )
         if self.batch_size is not None and self.batch_size < 1:
             raise InputError(
                 f"A batch of {self.batch_size} holds no image.", "Use --batch-size 1 or more."

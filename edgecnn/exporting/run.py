@@ -39,6 +39,7 @@ def export(
     opset: int | None = None,
     preprocessing: bool = True,
     batch_size: int | None = None,
+    min_ort: str | None = None,
     quantize: bool = False,
     precision: Precision = "fp32",
     data: Dataset | str | Path | None = None,
@@ -60,6 +61,8 @@ def export(
         opset: Version of ONNX's operators, 17 to 23; 18 by default.
         preprocessing: Take uint8 pixels [N, H, W, C]; otherwise float32 in the net's own layout.
         batch_size: A fixed batch; by default it is open.
+        min_ort: The oldest ONNX Runtime that is to read it, such as `1.16`. An imported file of a
+            newer opset gets a second form, `fp32-ort1.16`.
         quantize: Make an int8 variant of it, too; the same as `precision="int8"`.
         precision: Make a variant of this precision of it, too: `int8` or `fp16`.
         data: Other data than the bundle's own, or its source: for the golden images, if the
@@ -71,14 +74,15 @@ def export(
         **int8: How int8 is made, as `edgecnn.quantize` takes it: `cpu`, `max_drop` and so on.
 
     Raises:
-        InputError: The opset, batch size or precision cannot be.
+        InputError: The opset, batch size, precision or oldest ONNX Runtime cannot be.
         DataError: int8 is asked for and there is no data, or the data does not fit.
         ModelError: The net cannot be exported, or the file does not compute what it should.
         BundleError: The bundle is damaged or written by another process.
         UnavailableError: A package is missing.
     """
     opened = bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
-    form = Form(opset, preprocessing, batch_size, opened.manifest.contract.layout)
+    layout = opened.manifest.contract.layout
+    form = Form(opset, preprocessing, batch_size, layout, min_ort or "")
     form.check()
     check_precision(precision)
     quantize = quantize or precision == "int8"

@@ -11,7 +11,8 @@ from edgecnn.data import Dataset
 from edgecnn.errors import InputError, ModelError
 from edgecnn.exporting.form import OPSET, Form
 from edgecnn.golden import Golden, golden
-from edgecnn.graph.clean import from_bytes, to_bytes
+from edgecnn.graph.clean import from_bytes, opset, to_bytes
+from edgecnn.graph.lowering import lower_opset
 from edgecnn.graph.prefix import float_core, put_preprocessing_in_front
 from edgecnn.spec import Variant
 
@@ -99,7 +100,7 @@ def draft_from_torch(bundle: Bundle, net: nn.Module, form: Form, data: Dataset |
         parent=bundle.parent(WEIGHTS),
         made_by=form.command,
         golden=f"{form.name}.golden.npz",
-        settings={"opset": str(version), "torch": str(torch.__version__)},
+        settings={"opset": str(version), "torch": str(torch.__version__)} | _min_ort(form),
     )
     allowed = allowed_errors(net, contract, vectors.images, vectors.outputs)
     return Draft(model, to_bytes(model), variant, vectors, allowed, "torch")
@@ -116,7 +117,11 @@ def draft_from_onnx(bundle: Bundle, form: Form) -> Draft:
     content = source.path.read_bytes()
     model = from_bytes(content, where=str(source.path))
     allowed = {name: float(each.atol or 0.0) for name, each in source.tolerances.items()}
-    if form.preprocessing and form.batch_size in (None, source.batch):
+    most = form.most_opset
+    if most is not None and opset(model) > most:
+        form = replace(form, lowered=True)
+        model = lower_opset(model, most, where=str(source.path))
+    elif form.preprocessing and form.batch_size in (None, source.batch):
         kept = bundle.variant(FP32)
         return Draft(model, content, kept, vectors, allowed, IMPORTED, kept=True)
     model = float_core(model)
@@ -133,10 +138,15 @@ def draft_from_onnx(bundle: Bundle, form: Form) -> Draft:
         parent=bundle.parent(bundle.variant(FP32).files[0]),
         made_by=form.command,
         golden=f"{form.name}.golden.npz",
+        settings=source.settings | {"opset": str(opset(model))} | _min_ort(form),
         tolerances={},
         verdict=None,
     )
     return Draft(model, to_bytes(model), variant, vectors, allowed, IMPORTED)
+
+
+def _min_ort(form: Form) -> dict[str, str]:
+    return {"min_ort": form.min_ort} if form.min_ort else {}
 
 
 def _imported(bundle: Bundle, form: Form) -> Variant:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import load_model_from_string, version_converter
 
 from edgecnn import bundle as bundles
 from edgecnn.agreement import derived_atol, parity
@@ -31,9 +32,13 @@ def imported(tiny_net: TinyNet, tmp_path: Path) -> Bundle:
     return as_imported(tiny_net, tmp_path / "imported")
 
 
-def as_imported(net: TinyNet, folder: Path, batch: int | str = "N", **changes: Any) -> Bundle:
+def as_imported(
+    net: TinyNet, folder: Path, batch: int | str = "N", opset: int = 18, **changes: Any
+) -> Bundle:
     """Make a bundle of the tiny net as importing its ONNX file makes it."""
-    core = clean.from_bytes(net.onnx(preprocessing=False, batch=batch), where="tiny")
+    content = net.onnx(preprocessing=False, batch=batch)
+    newer = version_converter.convert_version(load_model_from_string(content), opset)
+    core = clean.from_bytes(newer.SerializeToString(), where="tiny")
     model = prefix.put_preprocessing_in_front(clean.clean(core), CONTRACT)
     images = net.images[:32]
     exact = net.exact(images)
