@@ -27,8 +27,8 @@ from edgecnn.benchmark.samples import Samples
 TOGETHER = 4
 _MOST_REPLICATES = 8
 
-# Measures the named candidates beside the default, so many replicates.
-Measure = Callable[[tuple[str, ...], int], Samples]
+# Measures the named candidates beside the default, so many replicates; in one piece or several.
+Measure = Callable[[tuple[str, ...], int], Sequence[Samples]]
 
 
 @dataclass
@@ -179,7 +179,8 @@ def _measure(
     group: tuple[str, ...], replicates: int, standings: Standings, measure: Measure, clock: Clock
 ) -> None:
     began = clock.now()
-    standings.add(group, measure(group, replicates))
+    for samples in measure(group, replicates):
+        standings.add(group, samples)
     clock.saw(clock.now() - began, replicates * (len(group) + 1))
 
 

@@ -25,8 +25,10 @@ from edgecnn.worker import Opened
 ENGINES, OPTIONS = "engines", "options"
 # An engine that is slower by more than this does not make it up by its options.
 _NEAR = 1.15
-# What an option must gain to be put together with others.
+_MOST_BASES = 2
+# What an option must gain to be of interest: less is no winner in any case.
 _GAIN = 0.99
+_FIRST_SHARE = 0.6
 
 
 @dataclass
@@ -75,9 +77,26 @@ class Race:
         pairs = tuple((self.default.name, name) for name in names)
         return Job(subjects, pairs, self.what, self.batch_size, plan, own_images=self.images)
 
-    def halve(self, stage: str, names: Sequence[str], deadline: float, keep: int = 2) -> list[str]:
-        """Let candidates race until few are left; see `halving.halve`."""
+    def halve(
+        self,
+        stage: str,
+        names: Sequence[str],
+        deadline: float,
+        keep: int = 2,
+        base: Standings | None = None,
+    ) -> list[str]:
+        """Let candidates race until few are left; see `halving.halve`.
+
+        Args:
+            stage: What this part of the search is called.
+            names: The candidates.
+            deadline: When the last round should have ended.
+            keep: How many may be left.
+            base: How they stand against another candidate, which is then measured beside them too
+                and takes the default's place as what they are compared with.
+        """
         began = self.clock.now()
+        standings = base or self.standings
 
         def heard(halved: Halved) -> None:
             nonlocal began
@@ -85,34 +104,42 @@ class Race:
             found = Round(stage, halved.measured, halved.replicates, halved.kept, seconds)
             self.rounds.append(found)
 
-        measure = self.measure
-        return halve(names, self.standings, measure, self.clock, deadline, keep=keep, heard=heard)
+        def measure(group: tuple[str, ...], replicates: int) -> list[Samples]:
+            if standings is self.standings:
+                return self.measure(group, replicates)
+            parts = self.measure(group, replicates, standings.default)
+            for samples in parts:
+                self.standings.add((standings.default, *group), samples)
+            return parts
 
-    def measure(self, names: tuple[str, ...], replicates: int) -> Samples:
-        """Measure candidates beside the default; one that cannot be opened is a failure.
+        return halve(names, standings, measure, self.clock, deadline, keep=keep, heard=heard)
+
+    def measure(
+        self, names: Sequence[str], replicates: int, base: str | None = None
+    ) -> list[Samples]:
+        """Measure candidates beside the default, and beside another one where that is named.
 
         What was measured before Ctrl-C counts.
+
+        Returns:
+            What was measured, in one piece; or each candidate alone where one of them cannot be
+            opened, which is then a failure.
         """
-        run = Run(
-            self.job(names, plan_of(replicates)).subjects,
-            plan_of(replicates),
-            _nothing,
-            self.progress,
-        )
+        beside = [] if base is None else [base]
+        plan = plan_of(replicates)
+        run = Run(self.job([*beside, *names], plan).subjects, plan, _nothing, self.progress)
         try:
             run.go()
         except KeyboardInterrupt:
-            self.standings.add(names, run.samples)
+            self.standings.add([*beside, *names], run.samples)
             raise
         except EdgeCNNError as error:
             # The engine does not say whose fault it is.
-            if len(names) == 1:
-                failure = Failure(names[0], error.problem, error.remedy)
-                return replace(run.samples, failures=(*run.samples.failures, failure))
-            for name in names:
-                self.standings.add((name,), self.measure((name,), replicates))
-            return Samples()
-        return run.samples
+            if len(names) > 1:
+                return [part for name in names for part in self.measure([name], replicates, base)]
+            failure = Failure(names[0], error.problem, error.remedy)
+            return [replace(run.samples, failures=(*run.samples.failures, failure))]
+        return [run.samples]
 
     def _subject(self, candidate: Candidate) -> Subject:
         variant, contract = self.bundle.locate(candidate.variant), self.bundle.manifest.contract
@@ -146,46 +173,53 @@ def search(
         default alone runs.
     """
     names = race.enter([each for each in engines if right(each)])
-    began = race.clock.now()
-    ranked = race.halve(ENGINES, names, began + (deadline - began) / 2)
+    began, changes = race.clock.now(), max((len(neighbours(each)) for each in engines), default=0)
+    # Each candidate is worth as much time: engines here, and the options of the best below.
+    share = len(names) / max(1, len(names) + changes)
+    ranked = race.halve(ENGINES, names, began + share * (deadline - began))
     ranked = race.standings.ranked([race.default.name, *ranked])
     best = race.standings.ratio(ranked[0])
     near = [name for name in ranked if race.standings.ratio(name) <= _NEAR * best]
-    with_options = _options_of(race, [race.candidates[name] for name in near], deadline)
-    with_options = [name for name in with_options if race.standings.ratio(name) < _GAIN * best]
+    changed = _changed(race, near[:_MOST_BASES], deadline)
     plain = [name for name in ranked if name != race.default.name]
-    chosen = [*plain[:1], *with_options[:1], *plain[1:]]
+    chosen = [*plain[:1], *changed[:1], *plain[1:]]
     return [race.candidates[name] for name in dict.fromkeys(chosen)][:2]
 
 
-def _options_of(race: Race, bases: Sequence[Candidate], deadline: float) -> list[str]:
-    """Change the options of some candidates, one at a time, then put together those that gain."""
-    changed = {base.name: neighbours(base) for base in bases}
-    names = race.enter([each for base in bases for each in changed[base.name]])
-    if not names or race.clock.now() >= deadline:
+def _changed(race: Race, bases: Sequence[str], deadline: float) -> list[str]:
+    """Give what gains over some candidates by other options, the fastest first."""
+    found = list[str]()
+    for number, name in enumerate(bases):
+        now = race.clock.now()
+        if now < deadline:
+            until = now + (deadline - now) / (len(bases) - number)
+            found += _options_of(race, race.candidates[name], until)
+    return race.standings.ranked(found)
+
+
+def _options_of(race: Race, base: Candidate, deadline: float) -> list[str]:
+    """Change the options of a candidate one at a time, then put together those that gain."""
+    changes = neighbours(base)
+    names = race.enter(changes)
+    if not names:
         return []
+    plain = base.name == race.default.name
+    standings = race.standings if plain else Standings(base.name)
     began = race.clock.now()
-    # Every change must be seen once before any are put together.
-    first = race.halve(OPTIONS, names, began + 0.6 * (deadline - began), keep=len(names))
-    together = [_together(race, base, changed[base.name]) for base in bases]
-    more = race.enter([each for each in together if each is not None])
-    bases_left = [base.name for base in bases if base.name != race.default.name]
-    left = [*more, *first[: max(2, len(first) // 2)], *bases_left]
-    if race.clock.now() < deadline:
-        race.halve(OPTIONS, list(dict.fromkeys(left)), deadline)
-    return race.standings.ranked([*more, *first])
+    # Every change is seen once before any are put together.
+    until = began + _FIRST_SHARE * (deadline - began)
+    first = race.halve(OPTIONS, names, until, keep=len(names), base=standings)
+    gained = [name for name in first if standings.ratio(name) < _GAIN]
+    together = [] if len(gained) < 2 else race.enter([_together(race, base, gained)])
+    left = list(dict.fromkeys([*together, *gained]))
+    if left and race.clock.now() < deadline:
+        race.halve(OPTIONS, left, deadline, base=standings)
+    return [name for name in standings.ranked(left) if standings.ratio(name) < _GAIN]
 
 
-def _together(race: Race, base: Candidate, changed: Sequence[Candidate]) -> Candidate | None:
-    """Put together the options that gained alone; None where fewer than two did."""
-    own = race.standings.ratio(base.name)
-    ranked = race.standings.ranked([each.name for each in changed])
-    gained = [name for name in ranked if race.standings.ratio(name) < _GAIN * own]
-    if len(gained) < 2:
-        return None
+def _together(race: Race, base: Candidate, gained: Sequence[str]) -> Candidate:
     options = merged(base.options, [race.candidates[name].options for name in gained])
-    found = replace(base, options=options)
-    return None if found.name in gained else found
+    return replace(base, options=options)
 
 
 def new_clock() -> Clock:

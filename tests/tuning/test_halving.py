@@ -70,7 +70,11 @@ def race(
 ) -> tuple[list[str], Standings, list[Halved]]:
     standings, rounds = Standings(DEFAULT), list[Halved]()
     clock = Clock(lambda: machine.now, guess=machine.seconds)
-    left = halve(names, standings, machine.measure, clock, deadline, keep=keep, heard=rounds.append)
+
+    def measure(group: tuple[str, ...], replicates: int) -> list[Samples]:
+        return [machine.measure(group, replicates)]
+
+    left = halve(names, standings, measure, clock, deadline, keep=keep, heard=rounds.append)
     return left, standings, rounds
 
 
