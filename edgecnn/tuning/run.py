@@ -12,7 +12,7 @@ from edgecnn.bundle import GOLDEN, Bundle, open_bundle
 from edgecnn.bundle_data import bundle_data
 from edgecnn.data import Dataset
 from edgecnn.deployment import deploy, digests
-from edgecnn.errors import EdgeCNNError, InputError
+from edgecnn.errors import EdgeCNNError, InputError, UnavailableError
 from edgecnn.golden import golden
 from edgecnn.machine import this_machine
 from edgecnn.manifest import Deployment
@@ -22,7 +22,7 @@ from edgecnn.records import sha256
 from edgecnn.reports import Report, make_report, write_report
 from edgecnn.tuning.answers import Answers, failed
 from edgecnn.tuning.final import decide, in_words, run_final
-from edgecnn.tuning.report import Candidate, Final, Outcome, TuneReport
+from edgecnn.tuning.report import Candidate, Final, LeftOut, Outcome, TuneReport
 from edgecnn.tuning.rows import make_rows
 from edgecnn.tuning.search import Race, new_clock, search
 from edgecnn.tuning.space import Space, Wishes, find_space
@@ -59,6 +59,7 @@ class _Tuning:
     tell: Progress
     final: Final | None = None
     entrants: list[Candidate] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
 
     def progress(self, what: str, share: float) -> None:
         self.tell(what, min(1.0, (time.perf_counter() - self.began) / self.budget))
@@ -71,8 +72,12 @@ class _Tuning:
         try:
             found = (self.answers.confirm if confirm else self.answers.pick)(candidate)
         except EdgeCNNError as error:
-            self.answers.checks.append(failed(candidate, error))
-            self.race.standings.failures[candidate.name] = error.problem
+            if isinstance(error, UnavailableError) and candidate in self.entrants:
+                self.left_out.append(LeftOut(candidate.name, error.problem))
+                self.entrants.remove(candidate)
+            else:
+                self.answers.checks.append(failed(candidate, error))
+                self.race.standings.failures[candidate.name] = error.problem
             return False
         # While candidates are picked, images that cannot tell exclude nobody.
         return found.right is True or (found.right is None and not confirm)
@@ -235,7 +240,7 @@ def _report(
         outcome=outcome,
         verdict=verdict,
         rows=make_rows(race, tuning.entrants, tuning.answers.checks),
-        left_out=tuning.space.left_out,
+        left_out=(*tuning.space.left_out, *tuning.left_out),
         checks=tuple(tuning.answers.checks),
         rounds=tuple(race.rounds),
         final=tuning.final,

@@ -91,15 +91,23 @@ def find_space(bundle: Bundle, wishes: Wishes) -> Space:
     default, found = _default(bundle, wishes, notes), list[Candidate]()
     for name in wishes.runtimes or shelves.runtime_names():
         found += _on_runtime(bundle, name, variants, wishes, notes)
-    engines = tuple(each for each in found if each.name != default.name)
-    return Space(default, engines, tuple(notes.left_out), notes.versions)
+    precisions = {variant.name: variant.precision for variant in variants}
+    engines = [each for each in found if each.name != default.name]
+    # First those that are likely to win: the time may not suffice for all.
+    engines.sort(
+        key=lambda each: (
+            each.precision != FP32,
+            precisions[each.variant] == "fp32",
+            each.runtime != USUAL_RUNTIME,
+        )
+    )
+    return Space(default, tuple(engines), tuple(notes.left_out), notes.versions)
 
 
 def neighbours(candidate: Candidate) -> tuple[Candidate, ...]:
     """Give a candidate with each of its runtime's tuned options changed, one at a time."""
     adapter: Any = load_runtime(candidate.runtime)
-    offered = getattr(adapter, "choices", lambda provider: getattr(adapter, "OPTIONS", {}))
-    choices: Mapping[str, Sequence[str]] = offered(candidate.provider)
+    choices = _choices(adapter, candidate.provider)
     tuned = [name for name in getattr(adapter, "TUNED", ()) if name in choices]
     open_ = {name: choices[name][1:] for name in tuned if name not in candidate.options}
     # Each option's second choice first: the time may not suffice for all.
@@ -201,7 +209,7 @@ def _on_runtime(
     known = str(Path(name).resolve()) if "/" in name else name
     for provider in _providers(known, adapter, wishes, notes, wished=wished):
         for threads in _threads(name, most_threads(adapter), wishes, notes):
-            for precision in _precisions(adapter, wishes):
+            for precision in _precisions(adapter, provider, wishes):
                 for variant in own:
                     yield Candidate(variant.name, known, provider, threads, precision)
 
@@ -237,8 +245,14 @@ def _threads(name: str, most: int | None, wishes: Wishes, notes: _Notes) -> tupl
     return found
 
 
-def _precisions(adapter: Any, wishes: Wishes) -> tuple[str, ...]:
-    offered = getattr(adapter, "OPTIONS", {}).get(PRECISION, (FP32,))
+def _choices(adapter: Any, provider: str) -> Mapping[str, Sequence[str]]:
+    """Give the options of a runtime that change anything on a provider, and what each may be."""
+    options: Mapping[str, Sequence[str]] = getattr(adapter, "OPTIONS", {})
+    return adapter.choices(provider) if hasattr(adapter, "choices") else options
+
+
+def _precisions(adapter: Any, provider: str, wishes: Wishes) -> tuple[str, ...]:
+    offered = _choices(adapter, provider).get(PRECISION, (FP32,))
     if wishes.precision is not None:
         return (wishes.precision,) if wishes.precision in offered else ()
     return tuple(offered) if wishes.reduced else (FP32,)

@@ -78,6 +78,18 @@ def test_most_threads_and_reduced_precision(make_bundle: MakeBundle, wrap: Wrap)
     assert [each.name for each in space.engines] == ["fp32 on single, 1 thread, in bf16"]
 
 
+def test_what_is_likely_to_win_comes_first(make_bundle: MakeBundle, wrap: Wrap) -> None:
+    twin = str(wrap("twin", "pass"))
+    space = find_space(make_bundle(), Wishes((twin, "ort"), threads=1, reduced=True))
+    assert [each.name for each in space.engines] == [
+        "int8 on ort, 1 thread",
+        "int8 on twin, 1 thread",
+        "fp32 on twin, 1 thread",
+        "int8 on twin, 1 thread, in bf16",
+        "fp32 on twin, 1 thread, in bf16",
+    ]
+
+
 def test_batches_and_stale_variants_are_left_out(make_bundle: MakeBundle) -> None:
     fixed = make_bundle("fixed", changes={"int8": {"batch": 2}})
     space = find_space(fixed, Wishes(("ort",), threads=1))

@@ -150,6 +150,18 @@ def test_the_command_says_what_was_found(
     assert "has no deployment" in type_command("tune", bundle.folder, "--reset").out
 
 
+def test_a_precision_that_is_not_to_be_had_is_left_out(make_bundle: MakeBundle, wrap: Wrap) -> None:
+    """The runtime offers bf16 and computes in fp32."""
+    lying = wrap("lying", "pass", "Session.precision = property(lambda self: 'fp32', print)")
+    bundle = make_bundle(variants=("fp32",))
+    flags = {"threads": 1, "budget": 0.1, "precision": "bf16", "max_drop": 0.2, "store": False}
+    report = tune(bundle, runtimes=(str(lying),), **flags)  # type: ignore[arg-type]
+    assert [one.what for one in report.left_out] == ["fp32 on lying, 1 thread, in bf16"]
+    assert "computes them in 'fp32'" in report.left_out[0].reason
+    assert [row.name for row in report.rows] == [SLOW]
+    assert report.chosen == SLOW
+
+
 def test_what_cannot_be_is_refused(make_bundle: MakeBundle, type_command: TypeCommand) -> None:
     bundle = make_bundle()
     with pytest.raises(InputError, match="Computing in bf16 changes answers"):
