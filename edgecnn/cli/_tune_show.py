@@ -22,7 +22,7 @@ def print_tune(report: TuneReport) -> None:
         _print_final(report.final)
     for name, why in _troubles(report):
         say(f"{name}: {why}")
-    if report.outcome != "inconclusive":
+    if report.interrupted or report.outcome != "inconclusive":
         say(report.verdict)
     _note_int8(report)
     for one in report.left_out:

@@ -127,6 +127,15 @@ def test_one_that_crashes_goes_home_and_takes_nobody_along() -> None:
     assert standings.failures == {"c3": "c3 died."}
 
 
+def test_one_that_crashes_in_a_later_round_has_lost() -> None:
+    machine, standings = a_field(2), Standings(DEFAULT)
+    standings.add(("c0", "c1"), machine.measure(("c0", "c1"), 1))
+    assert standings.ranked(["c0", "c1"]) == ["c1", "c0"]
+    machine.crashing = frozenset({"c1"})
+    standings.add(("c0", "c1"), machine.measure(("c0", "c1"), 1))
+    assert standings.ranked(["c0", "c1"]) == ["c0"]
+
+
 def test_chance_in_one_round_is_outweighed_by_later_ones() -> None:
     """With noise as large as the gap, more replicates find the better of two nearly always."""
     right = 0

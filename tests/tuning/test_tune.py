@@ -19,6 +19,7 @@ from edgecnn.reporting.material import collect
 from edgecnn.reporting.sections import tuning as section
 from edgecnn.tuning import Interrupted, TuneReport, tune
 from tests.conftest import CONTRACT, MakeBundle, TinyNet, TypeCommand, bundle_maker
+from tests.terminal import type_in_terminal
 from tests.tuning.conftest import Wrap
 
 SLOW, FAST = "fp32 on ort, 1 thread", "int8 on ort, 1 thread"
@@ -126,6 +127,18 @@ def test_ctrl_c_keeps_what_was_measured_and_deploys_nothing(
     assert [row.replicates for row in report.rows if row.name == FAST] == [1]
     (kept,) = (bundle.folder / "reports").glob("*-tune-*.json")
     assert json.loads(kept.read_bytes())["body"]["interrupted"] is True
+    assert open_bundle(bundle.folder).manifest.deployment is None
+
+
+def test_ctrl_c_on_a_terminal(make_bundle: MakeBundle, slow_net: bytes) -> None:
+    bundle = make_bundle(files={"fp32": slow_net})
+    flags = ("--runtime", "ort", "--threads", "1", "--budget", "5s")
+    shown = type_in_terminal("tune", bundle.folder, *flags, stop_at=lambda text: "ratio" in text)
+    assert shown.code == 130
+    assert shown.cursor
+    assert "The search" in shown.text
+    assert "It was interrupted." in shown.text
+    assert "Report:" in shown.text
     assert open_bundle(bundle.folder).manifest.deployment is None
 
 
