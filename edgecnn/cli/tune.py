@@ -40,7 +40,7 @@ def _to_share(context: click.Context, option: click.Parameter, text: str | None)
 
 @click.command
 @bundle_argument
-@runtimes_option("Engines to try.  [default: all that are here]", default=None)
+@runtimes_option("Engines to try.  [default: all that are here but reference]", default=None)
 @variant_option
 @click.option(
     "--provider",
