@@ -12,7 +12,7 @@ from edgecnn.bundle import GOLDEN, Bundle, open_bundle
 from edgecnn.bundle_data import bundle_data
 from edgecnn.data import Dataset
 from edgecnn.deployment import deploy, digests
-from edgecnn.errors import EdgeCNNError, InputError, UnavailableError
+from edgecnn.errors import EdgeCNNError, GateFailed, InputError, UnavailableError
 from edgecnn.golden import golden
 from edgecnn.machine import this_machine
 from edgecnn.manifest import Deployment
@@ -58,11 +58,25 @@ class _Tuning:
     began: float
     tell: Progress
     final: Final | None = None
+    deciding: bool = False
     entrants: list[Candidate] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
 
     def progress(self, what: str, share: float) -> None:
-        self.tell(what, min(1.0, (time.perf_counter() - self.began) / self.budget))
+        text = self._measuring() if "µs" in what else what  # the times of all would fill lines
+        self.tell(text, min(1.0, (time.perf_counter() - self.began) / self.budget))
+
+    def _measuring(self) -> str:
+        if self.deciding:
+            return "Measuring the best beside the default once more, in fresh processes"
+        standings = self.race.standings
+        ranked = standings.ranked(list(standings.found))
+        if not ranked:
+            return "Measuring candidates beside the default"
+        ratio = standings.ratio(ranked[0])
+        return (
+            f"Measuring; the best so far, {ranked[0]}, takes {ratio:.2f} times the default's time"
+        )
 
     def heard(self, final: Final) -> None:
         self.final = final
@@ -132,6 +146,7 @@ def tune(
 
     Raises:
         InputError: A number or precision cannot be, or the bundle cannot be written to.
+        GateFailed: The default does not answer right here.
         BundleError: The bundle has no variant or golden vectors, or they are damaged.
         DataError: There is no data for `max_drop`.
         UnavailableError: A runtime that was named, or the default's, is not to be had here.
@@ -192,11 +207,18 @@ def _tuned(tuning: _Tuning) -> tuple[Outcome, str | None, str]:
     end = tuning.began + tuning.budget
     last = end - _FINAL_SHARE * tuning.budget
     tuning.entrants = list(tuning.space.engines)
+    if not tuning.right(default):
+        reasons = " ".join(tuning.answers.checks[-1].reasons)
+        raise GateFailed(
+            f"The default, {default.name}, does not answer right on this machine: {reasons}",
+            f"Look at it with `edgecnn parity {tuning.answers.bundle.folder}`.",
+        )
     found = search(race, tuning.space.engines, tuning.right, last)
     hopeful = [each for each in found if race.standings.ratio(each.name) <= _HOPE]
     finalists = [each for each in hopeful if tuning.right(each, confirm=True)]
     if not finalists:
         return "no better", default.name, _why_none(tuning, hopeful)
+    tuning.deciding = True
     final = run_final(
         finalists, default.name, race.job, race.clock, end, tuning.progress, tuning.heard
     )

@@ -13,7 +13,7 @@ from edgecnn.benchmark.jobs import Job
 from edgecnn.benchmark.plan import Plan
 from edgecnn.benchmark.samples import Failure, Samples
 from edgecnn.bundle import Bundle
-from edgecnn.errors import EdgeCNNError
+from edgecnn.errors import EdgeCNNError, RuntimeCrashed
 from edgecnn.progress import Progress
 from edgecnn.spec import Variant
 from edgecnn.tuning.final import plan_of
@@ -124,6 +124,9 @@ class Race:
         Returns:
             What was measured, in one piece; or each candidate alone where one of them cannot be
             opened, which is then a failure.
+
+        Raises:
+            RuntimeCrashed: The default crashed: nothing can be compared with it.
         """
         beside = [] if base is None else [base]
         plan = plan_of(replicates)
@@ -139,6 +142,9 @@ class Race:
                 return [part for name in names for part in self.measure([name], replicates, base)]
             failure = Failure(names[0], error.problem, error.remedy)
             return [replace(run.samples, failures=(*run.samples.failures, failure))]
+        for failure in run.samples.failures:
+            if failure.variant == self.default.name:
+                raise RuntimeCrashed(failure.problem, failure.remedy)
         return [run.samples]
 
     def _subject(self, candidate: Candidate) -> Subject:

@@ -74,6 +74,9 @@ class Space:
 class _Notes:
     left_out: list[LeftOut] = field(default_factory=list)
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
+    lacking: dict[str, Availability] = field(default_factory=dict)  # by runtime
+    computing: set[str] = field(default_factory=set)  # runtimes with a provider
+    precisions: set[str] = field(default_factory=set)  # that those offer
 
 
 def find_space(bundle: Bundle, wishes: Wishes) -> Space:
@@ -82,8 +85,10 @@ def find_space(bundle: Bundle, wishes: Wishes) -> Space:
     Raises:
         BundleError: There is no variant, or none of a name that was wished for.
         InputError: A runtime that was wished for does not exist, or nothing is left to try.
-        UnavailableError: A runtime that was wished for, or the default's, is not to be had here.
+        UnavailableError: A runtime that was wished for, or the default's, is not to be had here;
+            or none is that computes on the provider that was wished for.
     """
+    _refuse_threads(wishes)
     for name in wishes.variants:
         bundle.variant(name)
     notes = _Notes()
@@ -91,6 +96,8 @@ def find_space(bundle: Bundle, wishes: Wishes) -> Space:
     default, found = _default(bundle, wishes, notes), list[Candidate]()
     for name in wishes.runtimes or shelves.runtime_names():
         found += _on_runtime(bundle, name, variants, wishes, notes)
+    if not found:
+        _refuse_nothing(wishes, notes)
     precisions = {variant.name: variant.precision for variant in variants}
     engines = [each for each in found if each.name != default.name]
     # First those that are likely to win: the time may not suffice for all.
@@ -133,6 +140,28 @@ def cores_here() -> int:
     cpus = allowed_cpus()
     physical = allowed_cores() if cpus is None else len(physical_cores(cpus))
     return max(1, min(physical, allowed_cores()))
+
+
+def _refuse_threads(wishes: Wishes) -> None:
+    """Refuse more threads than cores: they wait for one another, and no measurement would end."""
+    cores = allowed_cores()
+    if wishes.threads is not None and wishes.threads > cores:
+        raise InputError(
+            f"{wishes.threads} threads are more than the cores that may be used here: {cores}.",
+            f"Use --threads {cores}.",
+        )
+
+
+def _refuse_nothing(wishes: Wishes, notes: _Notes) -> None:
+    """Refuse a provider or precision that nothing here has: the default alone has not that."""
+    if notes.lacking and not notes.computing:
+        lacking = notes.lacking.get(USUAL_RUNTIME) or next(iter(notes.lacking.values()))
+        raise UnavailableError(lacking.reason, lacking.remedy, lacking.requirements)
+    if wishes.precision is not None and notes.precisions:
+        raise InputError(
+            f"No runtime here computes float32 operators in '{wishes.precision}'.",
+            f"Use --precision {' or '.join(sorted(notes.precisions))}.",
+        )
 
 
 def _default(bundle: Bundle, wishes: Wishes, notes: _Notes) -> Candidate:
@@ -209,7 +238,7 @@ def _on_runtime(
     known = str(Path(name).resolve()) if "/" in name else name
     for provider in _providers(known, adapter, wishes, notes, wished=wished):
         for threads in _threads(name, most_threads(adapter), wishes, notes):
-            for precision in _precisions(adapter, provider, wishes):
+            for precision in _precisions(adapter, provider, wishes, notes):
                 for variant in own:
                     yield Candidate(variant.name, known, provider, threads, precision)
 
@@ -223,12 +252,14 @@ def _providers(
     for provider in asked:
         if found[provider].ok:
             notes.versions[name] = found[provider].versions
+            notes.computing.add(name)
             yield provider
     first = found[asked[0]]
     if first.ok:
         return
     if wished:
         raise UnavailableError(first.reason, first.remedy, first.requirements)
+    notes.lacking[name] = first
     notes.left_out.append(LeftOut(name, first.reason, first.remedy))
 
 
@@ -251,8 +282,9 @@ def _choices(adapter: Any, provider: str) -> Mapping[str, Sequence[str]]:
     return adapter.choices(provider) if hasattr(adapter, "choices") else options
 
 
-def _precisions(adapter: Any, provider: str, wishes: Wishes) -> tuple[str, ...]:
+def _precisions(adapter: Any, provider: str, wishes: Wishes, notes: _Notes) -> tuple[str, ...]:
     offered = _choices(adapter, provider).get(PRECISION, (FP32,))
+    notes.precisions.update(offered)
     if wishes.precision is not None:
         return (wishes.precision,) if wishes.precision in offered else ()
     return tuple(offered) if wishes.reduced else (FP32,)

@@ -11,7 +11,7 @@ import pytest
 
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.deployment import in_words
-from edgecnn.errors import InputError
+from edgecnn.errors import GateFailed, InputError
 from edgecnn.predictor import load
 from edgecnn.records import sha256
 from edgecnn.reporting.charts import svg
@@ -110,13 +110,24 @@ def test_slow_wrong_and_crashing_candidates_never_win(
     assert (found.variant, found.runtime, found.options) == ("fp32", "ort", {})
 
 
+def test_a_default_that_answers_wrong_is_no_default(
+    make_bundle: MakeBundle, wrong_net: bytes
+) -> None:
+    bundle = make_bundle(files={"fp32": wrong_net})
+    with pytest.raises(GateFailed, match="fp32 on ort, 1 thread, does not answer right"):
+        tune(bundle, runtimes=("ort",), threads=1, budget=1.0)
+    assert open_bundle(bundle.folder).manifest.deployment is None
+
+
 def test_ctrl_c_keeps_what_was_measured_and_deploys_nothing(
     make_bundle: MakeBundle, slow_net: bytes
 ) -> None:
-    bundle = make_bundle(files={"fp32": slow_net})
+    bundle, told = make_bundle(files={"fp32": slow_net}), list[str]()
 
     def progress(what: str, share: float) -> None:
-        if "ratio" in what and "µs" in what:
+        told.append(what)
+        # Once after each of four processes is warm, then after each block.
+        if sum(each.startswith("Measuring") for each in told) == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted) as stop:
@@ -133,7 +144,9 @@ def test_ctrl_c_keeps_what_was_measured_and_deploys_nothing(
 def test_ctrl_c_on_a_terminal(make_bundle: MakeBundle, slow_net: bytes) -> None:
     bundle = make_bundle(files={"fp32": slow_net})
     flags = ("--runtime", "ort", "--threads", "1", "--budget", "5s")
-    shown = type_in_terminal("tune", bundle.folder, *flags, stop_at=lambda text: "ratio" in text)
+    shown = type_in_terminal(
+        "tune", bundle.folder, *flags, stop_at=lambda text: "Measuring" in text
+    )
     assert shown.code == 130
     assert shown.cursor
     assert "The search" in shown.text
