@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 
-from edgecnn.bundle import GOLDEN, Bundle, open_bundle
+from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.bundle_data import bundle_data
 from edgecnn.data import Dataset
-from edgecnn.deployment import deploy, digests
-from edgecnn.errors import EdgeCNNError, GateFailed, InputError, UnavailableError
+from edgecnn.deployment import deploy
+from edgecnn.errors import GateFailed, InputError
 from edgecnn.golden import golden
-from edgecnn.machine import this_machine
-from edgecnn.manifest import Deployment
 from edgecnn.options import FP32
 from edgecnn.progress import Progress, tell_nobody
-from edgecnn.records import sha256
 from edgecnn.reports import Report, make_report, write_report
-from edgecnn.tuning.answers import Answers, failed
+from edgecnn.tuning.answers import Answers
 from edgecnn.tuning.final import decide, in_words, run_final
-from edgecnn.tuning.report import Candidate, Final, LeftOut, Outcome, TuneReport
-from edgecnn.tuning.rows import make_rows
+from edgecnn.tuning.report import Candidate, Outcome, TuneReport
 from edgecnn.tuning.search import Race, new_clock, search
 from edgecnn.tuning.space import Space, Wishes, find_space
+from edgecnn.tuning.state import Tuning, deployment_of, make_tune_report
 
 BUDGET_SECONDS = 60.0
 # The run that decides; so that its noise floor is that of a bench of some seconds.
@@ -44,57 +39,6 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, report: TuneReport) -> None:
         super().__init__()
         self.report = report
-
-
-@dataclass
-class _Tuning:
-    """What is known so far, so that Ctrl-C loses nothing."""
-
-    space: Space
-    race: Race
-    answers: Answers
-    wishes: Wishes
-    budget: float
-    began: float
-    tell: Progress
-    final: Final | None = None
-    deciding: bool = False
-    entrants: list[Candidate] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
-
-    def progress(self, what: str, share: float) -> None:
-        text = self._measuring() if "µs" in what else what  # the times of all would fill lines
-        self.tell(text, min(1.0, (time.perf_counter() - self.began) / self.budget))
-
-    def _measuring(self) -> str:
-        if self.deciding:
-            return "Measuring the best beside the default once more, in fresh processes"
-        standings = self.race.standings
-        ranked = standings.ranked(list(standings.found))
-        if not ranked:
-            return "Measuring candidates beside the default"
-        ratio = standings.ratio(ranked[0])
-        return (
-            f"Measuring; the best so far, {ranked[0]}, takes {ratio:.2f} times the default's time"
-        )
-
-    def heard(self, final: Final) -> None:
-        self.final = final
-
-    def right(self, candidate: Candidate, *, confirm: bool = False) -> bool:
-        self.progress(f"Do the answers agree? {candidate.name}", 0.0)
-        try:
-            found = (self.answers.confirm if confirm else self.answers.pick)(candidate)
-        except EdgeCNNError as error:
-            if isinstance(error, UnavailableError) and candidate in self.entrants:
-                self.left_out.append(LeftOut(candidate.name, error.problem))
-                self.entrants.remove(candidate)
-            else:
-                self.answers.checks.append(failed(candidate, error))
-                self.race.standings.failures[candidate.name] = error.problem
-            return False
-        # While candidates are picked, images that cannot tell exclude nobody.
-        return found.right is True or (found.right is None and not confirm)
 
 
 def tune(
@@ -178,31 +122,33 @@ def _prepared(
     budget: float,
     began: float,
     tell: Progress,
-) -> _Tuning:
+) -> Tuning:
     answers = Answers(bundle, space.default, wishes.batch_size, max_drop, data)
     race = Race(bundle, space.default, wishes.batch_size, new_clock(), tell)
-    tuning = _Tuning(space, race, answers, wishes, budget, began, tell)
+    tuning = Tuning(space, race, answers, budget, began, tell)
     race.progress = tuning.progress
     return tuning
 
 
 def _carry_out(
-    bundle: Bundle, tuning: _Tuning, write: Callable[[Report], Path | None], *, store: bool
+    bundle: Bundle, tuning: Tuning, write: Callable[[Report], Path | None], *, store: bool
 ) -> TuneReport:
     try:
         outcome, chosen, verdict = _tuned(tuning)
     except KeyboardInterrupt:
-        report = _report(tuning, "inconclusive", None, "It was interrupted.", interrupted=True)
+        report = make_tune_report(
+            tuning, "inconclusive", None, "It was interrupted.", interrupted=True
+        )
         write(make_report(TuneReport.KIND, report, report.measured))
         raise Interrupted(report) from None
-    report = _report(tuning, outcome, chosen, verdict)
+    report = make_tune_report(tuning, outcome, chosen, verdict)
     path = write(make_report(TuneReport.KIND, report, report.measured))
     if store and chosen is not None:
-        deploy(bundle, _deployment(bundle, tuning, tuning.race.candidates[chosen], path))
+        deploy(bundle, deployment_of(tuning, tuning.race.candidates[chosen], path))
     return report
 
 
-def _tuned(tuning: _Tuning) -> tuple[Outcome, str | None, str]:
+def _tuned(tuning: Tuning) -> tuple[Outcome, str | None, str]:
     race, default = tuning.race, tuning.space.default
     end = tuning.began + tuning.budget
     last = end - _FINAL_SHARE * tuning.budget
@@ -227,7 +173,7 @@ def _tuned(tuning: _Tuning) -> tuple[Outcome, str | None, str]:
     return outcome, chosen, in_words(final, outcome, default.name, chosen)
 
 
-def _why_none(tuning: _Tuning, hopeful: Sequence[Candidate]) -> str:
+def _why_none(tuning: Tuning, hopeful: Sequence[Candidate]) -> str:
     default = tuning.space.default.name
     if hopeful:
         names = " and ".join(each.name for each in hopeful)
@@ -240,59 +186,6 @@ def _why_none(tuning: _Tuning, hopeful: Sequence[Candidate]) -> str:
     return (
         f"The default, {default}, is the fastest: {ranked[0]}, the next, takes {ratio:.2f} times "
         "its time."
-    )
-
-
-def _report(
-    tuning: _Tuning,
-    outcome: Outcome,
-    chosen: str | None,
-    verdict: str,
-    *,
-    interrupted: bool = False,
-) -> TuneReport:
-    bundle, race = tuning.answers.bundle, tuning.race
-    named = {each.variant for each in race.candidates.values()}
-    measured = {GOLDEN: bundle.files[GOLDEN].sha256}
-    for name in sorted(named):
-        measured |= digests(bundle, name)
-    return TuneReport(
-        default=tuning.space.default.name,
-        chosen=chosen,
-        outcome=outcome,
-        verdict=verdict,
-        rows=make_rows(race, tuning.entrants, tuning.answers.checks),
-        left_out=(*tuning.space.left_out, *tuning.left_out),
-        checks=tuple(tuning.answers.checks),
-        rounds=tuple(race.rounds),
-        final=tuning.final,
-        images=race.what,
-        batch_size=race.batch_size,
-        max_drop=tuning.answers.max_drop,
-        budget_seconds=tuning.budget,
-        seconds=time.perf_counter() - tuning.began,
-        interrupted=interrupted,
-        measured=measured,
-    )
-
-
-def _deployment(
-    bundle: Bundle, tuning: _Tuning, chosen: Candidate, path: Path | None
-) -> Deployment:
-    return Deployment(
-        variant=chosen.variant,
-        runtime=chosen.runtime,
-        provider=chosen.provider,
-        threads=chosen.threads,
-        options=chosen.given,
-        precision=chosen.precision,
-        batch_size=tuning.race.batch_size,
-        cpu=this_machine().cpu,
-        tuned=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
-        measured=dict(digests(bundle, chosen.variant)),
-        report="" if path is None else path.name,
-        report_sha256="" if path is None else sha256(path.read_bytes()),
-        versions=tuning.space.versions.get(chosen.runtime, {}),
     )
 
 
