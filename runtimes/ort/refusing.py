@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from edgecnn.errors import EdgeCNNError, ModelError, Requirement, UnavailableError
+from edgecnn.errors import (
+    EdgeCNNError,
+    ModelError,
+    Requirement,
+    RuntimeCrashed,
+    UnavailableError,
+)
 from edgecnn.placement import PlacedOperator
 from edgecnn.runtime import Variant
 
@@ -57,6 +63,8 @@ def refuse_leftovers(
 
 def refused(error: Exception, variant: Variant, provider: str) -> Exception:
     """Give what an error of the engine at opening a file means."""
+    if _is_memory(error):
+        return MemoryError(str(error))
     damaged = type(error).__name__ in ("InvalidProtobuf", "InvalidGraph", "NoSuchFile")
     if provider == "cpu" or damaged:
         return ModelError(
@@ -68,6 +76,19 @@ def refused(error: Exception, variant: Variant, provider: str) -> Exception:
     else:
         problem = f"'{provider}' cannot run {variant.path.name}: {sentence(error)}"
     return UnavailableError(problem, "Use `--provider cpu`, or see `edgecnn doctor`.")
+
+
+def failed(error: Exception) -> Exception:
+    """Give what an error of the engine in a run means."""
+    if _is_memory(error):
+        return MemoryError(str(error))
+    return RuntimeCrashed(f"ONNX Runtime failed in a run: {sentence(error)}")
+
+
+def _is_memory(error: Exception) -> bool:
+    # The engine has no class for it: its arena, the C++ library and its threads say it so.
+    words = ("Failed to allocate memory", "bad_alloc", "Cannot allocate memory")
+    return isinstance(error, MemoryError) or any(each in str(error) for each in words)
 
 
 def sentence(error: Exception) -> str:

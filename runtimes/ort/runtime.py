@@ -9,7 +9,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from edgecnn.errors import InputError, RuntimeCrashed, UnavailableError
+from edgecnn.errors import InputError, UnavailableError
 from edgecnn.placement import Placement
 from edgecnn.runtime import OperatorRun, Options, Variant, normalise_provider
 
@@ -20,7 +20,7 @@ from .options import NAME, OPTIONS, TUNED, choices, choose
 from .placing import read_placement
 from .profiling import Recording
 from .providers import OTHER_PROVIDERS
-from .refusing import sentence
+from .refusing import failed
 from .wheels import availability, engine
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class OrtSession:
             else:
                 values = self._session.run(self._names, dict(inputs))
         except Exception as error:
-            raise RuntimeCrashed(f"ONNX Runtime failed in a run: {sentence(error)}") from error
+            raise failed(error) from error
         return dict(zip(self._names, values, strict=True))
 
     def prepare(self, inputs: Arrays) -> Callable[[], object]:

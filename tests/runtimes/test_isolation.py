@@ -243,3 +243,13 @@ def test_limits_that_are_none_are_refused(
     done = type_command(command, *(["a.png"] if command == "predict" else []), *limit)
     assert done.code == 2
     assert says in " ".join(done.err.split())
+
+
+def test_onnx_runtime_without_memory_is_no_damaged_file(
+    make_bundle: MakeBundle, type_command: TypeCommand
+) -> None:
+    """The engine has no class for it: threads, arena and C++ library each say it otherwise."""
+    threads = ("--variant", "fp32", "--threads", 2)
+    done = type_command("parity", make_bundle().folder, *threads, "--memory-limit", "1MB")
+    assert done.code == 4
+    assert "The memory ran out for the runtime 'ort' with 'fp32'" in done.err
