@@ -68,9 +68,10 @@ def availability(provider):
 def test_most_threads_and_reduced_precision(make_bundle: MakeBundle, wrap: Wrap) -> None:
     single = str(wrap("single", "pass", "MOST_THREADS = 1\n"))
     bundle = make_bundle(variants=("fp32",))
-    space = find_space(bundle, Wishes((single,), threads=2))
-    assert not space.engines
-    assert space.left_out[0].remedy == "--threads 1"
+    if allowed_cores() > 1:
+        space = find_space(bundle, Wishes((single,), threads=2))
+        assert not space.engines
+        assert space.left_out[0].remedy == "--threads 1"
     space = find_space(bundle, Wishes((single,), threads=1, reduced=True))
     assert [each.precision for each in space.engines] == ["fp32", "bf16"]
     assert space.engines[1].given == {"precision": "bf16"}
@@ -112,6 +113,22 @@ def test_what_there_is_not_is_refused(make_bundle: MakeBundle) -> None:
         find_space(bundle, Wishes(variants=("int4",)))
     with pytest.raises(InputError, match="no runtime 'nothing'"):
         find_space(bundle, Wishes(("nothing",)))
+
+
+def test_what_nothing_here_can_do_is_refused(make_bundle: MakeBundle, wrap: Wrap) -> None:
+    """The default would race against its own options, and be deployed, as if that were asked."""
+    bundle = make_bundle(variants=("fp32",))
+    with pytest.raises(UnavailableError, match="'cdua'") as refusal:
+        find_space(bundle, Wishes(provider="cdua"))
+    assert "--provider cpu" in refusal.value.remedy
+    one = (str(wrap("one", "pass")),)
+    with pytest.raises(InputError, match="float32 operators in 'bf17'") as typo:
+        find_space(bundle, Wishes(one, precision="bf17", reduced=True))
+    assert typo.value.remedy == "Use --precision bf16 or fp32."
+    cores = allowed_cores()
+    with pytest.raises(InputError, match="threads are more than the cores") as many:
+        find_space(bundle, Wishes(one, threads=cores + 1))
+    assert many.value.remedy == f"Use --threads {cores}."
 
 
 def test_tuned_options_change_one_at_a_time_each_second_choice_first(wrap: Wrap) -> None:
