@@ -51,10 +51,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from edgecnn import gpu, machine, shelves
+from edgecnn.availability import Availability, package_availability
 from edgecnn.closing import Closing
 from edgecnn.errors import (
     EdgeCNNError,
@@ -92,29 +93,11 @@ __all__ = [
     "normalise_provider",
     "open_on",
     "open_session",
+    "package_availability",
 ]
 
 NO_MEMORY, SMALLER_BATCH = "The memory ran out.", "Use a smaller --batch-size."
 OTHER_ENGINE = "Try another --runtime or --provider; `edgecnn doctor` lists those that are here."
-
-
-@dataclass(frozen=True)
-class Availability:
-    """Whether a runtime can run on a provider here.
-
-    Attributes:
-        ok: It can.
-        reason: Why not, as one sentence; empty if it can.
-        remedy: The command that helps; empty if it can.
-        requirements: What is needed against what was found, for a table.
-        versions: Versions of the packages that it uses.
-    """
-
-    ok: bool
-    reason: str = ""
-    remedy: str = ""
-    requirements: tuple[Requirement, ...] = ()
-    versions: dict[str, str] = field(default_factory=dict)
 
 
 class Session(Protocol):

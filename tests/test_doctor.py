@@ -105,7 +105,7 @@ def test_works_with_nothing_but_the_base(tmp_path: Path) -> None:
     said = _run(site=_site(tmp_path, without={"onnxruntime", "onnx", "torch", "numpy"}))
     told = " ".join(said.stdout.split())
     assert "ONNX Runtime is not installed. Install it with `pip install 'edgecnn[cpu]'`." in told
-    assert "The onnx package is not installed." in told
+    assert "The package onnx is not installed." in told
 
 
 def test_imports_no_torch() -> None:

@@ -8,7 +8,6 @@ for the workshop alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from edgecnn.runtime import (
     TensorSpec,
     Variant,
     choose_options,
+    package_availability,
 )
 
 if TYPE_CHECKING:
@@ -83,23 +83,8 @@ class LitertSession:
 
 def availability(provider: str) -> Availability:
     """Say whether LiteRT's interpreter is there."""
-    try:
-        import ai_edge_litert.interpreter  # noqa: F401
-    except ImportError:
-        return Availability(
-            ok=False,
-            reason="LiteRT is not installed.",
-            remedy="Install it with `pip install 'edgecnn[litert]'`.",
-        )
-    versions = {"ai-edge-litert": version("ai-edge-litert")}
-    if provider not in PROVIDERS:
-        return Availability(
-            ok=False,
-            reason=f"The runtime 'litert' has no provider '{provider}'; it has cpu.",
-            remedy="Use `--provider cpu`.",
-            versions=versions,
-        )
-    return Availability(ok=True, versions=versions)
+    packages = {"ai_edge_litert.interpreter": "ai-edge-litert"}
+    return package_availability(NAME, provider, PROVIDERS, packages, "edgecnn[litert]")
 
 
 def open_session(

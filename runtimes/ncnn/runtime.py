@@ -17,7 +17,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgecnn.errors import ModelError
-from edgecnn.runtime import Availability, Options, Variant, choose_options
+from edgecnn.runtime import Availability, Options, Variant, choose_options, package_availability
 
 from .converting import CONVERT_OPTIONS, convert
 from .facts import read_facts
@@ -51,23 +51,8 @@ LIMITS = {
 
 def availability(provider: str) -> Availability:
     """Say whether the ncnn package is there."""
-    try:
-        import ncnn
-    except ImportError:
-        return Availability(
-            ok=False,
-            reason="The ncnn package is not installed.",
-            remedy="Install it with `pip install 'edgecnn[ncnn]'`.",
-        )
-    versions = {"ncnn": str(ncnn.__version__)}
-    if provider not in PROVIDERS:
-        return Availability(
-            ok=False,
-            reason=f"The runtime 'ncnn' has no provider '{provider}'; it has cpu.",
-            remedy="Use `--provider cpu`.",
-            versions=versions,
-        )
-    return Availability(ok=True, versions=versions)
+    packages = {"ncnn": "ncnn"}
+    return package_availability(NAME, provider, PROVIDERS, packages, "edgecnn[ncnn]")
 
 
 def open_session(variant: Variant, *, provider: str, threads: int, options: Options) -> NcnnSession:

@@ -14,7 +14,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.errors import ModelError, RuntimeCrashed
-from edgecnn.runtime import Availability, Options, TensorSpec, Variant, choose_options
+from edgecnn.runtime import (
+    Availability,
+    Options,
+    TensorSpec,
+    Variant,
+    choose_options,
+    package_availability,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,23 +87,8 @@ class ReferenceSession:
 
 def availability(provider: str) -> Availability:
     """Say whether the onnx package is there."""
-    try:
-        import onnx
-    except ImportError:
-        return Availability(
-            ok=False,
-            reason="The onnx package is not installed.",
-            remedy="Install it with `pip install 'edgecnn[onnx]'`.",
-        )
-    versions = {"onnx": onnx.__version__}
-    if provider not in PROVIDERS:
-        return Availability(
-            ok=False,
-            reason=f"The runtime 'reference' has no provider '{provider}'; it has cpu.",
-            remedy="Use `--provider cpu`.",
-            versions=versions,
-        )
-    return Availability(ok=True, versions=versions)
+    packages = {"onnx": "onnx"}
+    return package_availability(NAME, provider, PROVIDERS, packages, "edgecnn[onnx]")
 
 
 def open_session(

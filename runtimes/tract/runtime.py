@@ -10,11 +10,18 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.errors import RuntimeCrashed
-from edgecnn.runtime import OTHER_ENGINE, Availability, Options, TensorSpec, Variant, choose_options
+from edgecnn.runtime import (
+    OTHER_ENGINE,
+    Availability,
+    Options,
+    TensorSpec,
+    Variant,
+    choose_options,
+    package_availability,
+)
 
 from .loading import Refused, Shapes, Source, refusal
 
@@ -82,24 +89,8 @@ class TractSession:
 
 def availability(provider: str) -> Availability:
     """Say whether tract is there, and onnx, which reads what tract does not tell of a file."""
-    try:
-        import onnx
-        import tract  # noqa: F401
-    except Exception:  # tract raises an error of its own where its library is missing
-        return Availability(
-            ok=False,
-            reason="tract is not installed, or onnx is not.",
-            remedy="Install them with `pip install 'edgecnn[tract]'`.",
-        )
-    versions = {"tract": version("tract"), "onnx": onnx.__version__}
-    if provider not in PROVIDERS:
-        return Availability(
-            ok=False,
-            reason=f"The runtime 'tract' has no provider '{provider}'; it has cpu.",
-            remedy="Use `--provider cpu`.",
-            versions=versions,
-        )
-    return Availability(ok=True, versions=versions)
+    packages = {"tract": "tract", "onnx": "onnx"}
+    return package_availability(NAME, provider, PROVIDERS, packages, "edgecnn[tract]")
 
 
 def open_session(
