@@ -25,7 +25,7 @@ from edgecnn.worker import Opened
 ENGINES, OPTIONS = "engines", "options"
 # An engine that is slower by more than this does not make it up by its options.
 _NEAR = 1.15
-_MOST_BASES = 2
+_KEPT = _MOST_BASES = 2
 # What an option must gain to be of interest: less is no winner in any case.
 _GAIN = 0.99
 _FIRST_SHARE = 0.6
@@ -182,7 +182,9 @@ def search(
     began, changes = race.clock.now(), max((len(neighbours(each)) for each in engines), default=0)
     # Each candidate is worth as much time: engines here, and the options of the best below.
     share = len(names) / max(1, len(names) + changes)
-    ranked = race.halve(ENGINES, names, began + share * (deadline - began))
+    if len(names) <= _KEPT:
+        share = 0.0  # nobody goes home: one look at each is enough
+    ranked = race.halve(ENGINES, names, began + share * (deadline - began), _KEPT)
     ranked = race.standings.ranked([race.default.name, *ranked])
     best = race.standings.ratio(ranked[0])
     near = [name for name in ranked if race.standings.ratio(name) <= _NEAR * best]
@@ -195,10 +197,11 @@ def search(
 def _changed(race: Race, bases: Sequence[str], deadline: float) -> list[str]:
     """Give what gains over some candidates by other options, the fastest first."""
     found = list[str]()
-    for number, name in enumerate(bases):
+    counts = [len(neighbours(race.candidates[name])) for name in bases]
+    for place, name in enumerate(bases):
         now = race.clock.now()
-        if now < deadline:
-            until = now + (deadline - now) / (len(bases) - number)
+        if now < deadline and counts[place]:
+            until = now + (deadline - now) * counts[place] / sum(counts[place:])
             found += _options_of(race, race.candidates[name], until)
     return race.standings.ranked(found)
 
@@ -218,7 +221,7 @@ def _options_of(race: Race, base: Candidate, deadline: float) -> list[str]:
     gained = [name for name in first if standings.ratio(name) < _GAIN]
     together = [] if len(gained) < 2 else race.enter([_together(race, base, gained)])
     left = list(dict.fromkeys([*together, *gained]))
-    if left and race.clock.now() < deadline:
+    if len(left) > 1 and race.clock.now() < deadline:  # one alone meets the second run as it is
         race.halve(OPTIONS, left, deadline, base=standings)
     return [name for name in standings.ranked(left) if standings.ratio(name) < _GAIN]
 

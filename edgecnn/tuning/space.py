@@ -232,8 +232,7 @@ def _on_runtime(
     if not own:
         formats = " or ".join(sorted(adapter.FORMATS))
         reason = f"It reads {formats}, and no variant here is of that format."
-        remedy = f"edgecnn export {bundle.folder} --format {formats}"
-        notes.left_out.append(LeftOut(name, reason, remedy if hasattr(adapter, "convert") else ""))
+        notes.left_out.append(LeftOut(name, reason, _conversion(bundle, adapter, formats)))
         return
     known = str(Path(name).resolve()) if "/" in name else name
     for provider in _providers(known, adapter, wishes, notes, wished=wished):
@@ -241,6 +240,14 @@ def _on_runtime(
             for precision in _precisions(adapter, provider, wishes, notes):
                 for variant in own:
                     yield Candidate(variant.name, known, provider, threads, precision)
+
+
+def _conversion(bundle: Bundle, adapter: Any, formats: str) -> str:
+    """Give the command that makes a variant for a runtime; none where that cannot be made."""
+    starts_from_net = getattr(adapter, "CONVERTS_NET", False)
+    if not hasattr(adapter, "convert") or (starts_from_net and bundle.manifest.model is None):
+        return ""
+    return f"edgecnn export {bundle.folder} --format {formats}"
 
 
 def _providers(
