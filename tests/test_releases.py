@@ -80,6 +80,7 @@ def test_inspect_says_it_of_each_variant(
     assert done.code == 0
     assert [line.split()[0] for line in lines if line[:1].strip()] == ["fp32", "int8"]
     assert "ONNX Runtime 1.15, the oldest that was tried, and newer" in " ".join(done.out.split())
+    assert type_command("inspect", bundle.folder, "--compat", "--code", "python").code == 2
     file = type_command("inspect", bundle.folder / "fp32.onnx", "--compat", "--json")
     (variant,) = json.loads(file.out)["body"]["variants"]
     assert variant["ort"] == {"oldest": "1.15", "because": "IR 8, opset 18", "unknown": ""}

@@ -65,6 +65,8 @@ def command(
     place: Bundle | Path = model if model is not None and plain else find_bundle(model)
     chosen = names(variants) if variants else None
     if code:
+        if compat:
+            raise click.UsageError("--code prints code, --compat which releases read it: give one.")
         if as_json:
             raise click.UsageError("--code prints code, --json a document: give one.")
         if chosen and len(chosen) > 1:

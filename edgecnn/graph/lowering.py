@@ -9,6 +9,7 @@ from edgecnn.graph.clean import clean, from_bytes, to_bytes
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+    from onnx import ModelProto
 
 
 def lower_opset(model: ir.Model, opset: int, *, where: str) -> ir.Model:
@@ -28,10 +29,24 @@ def lower_opset(model: ir.Model, opset: int, *, where: str) -> ir.Model:
     source = onnx.load_model_from_string(to_bytes(model))
     try:
         lowered = version_converter.convert_version(source, opset)
-    except Exception as error:  # whatever the converter stumbles over
-        why = " ".join(str(error).split()).rstrip(".")
+    except Exception as error:  # its own words name files of the converter's source
+        newer = ", ".join(_newer(source, opset))
+        why = f"it has {newer}" if newer else "an operator of it has changed since"
         raise ModelError(
             f"{where} cannot be written with opset {opset}: {why}.",
             "Leave --min-ort out, or name a newer ONNX Runtime.",
         ) from error
     return clean(from_bytes(lowered.SerializeToString(), where=where))
+
+
+def _newer(model: ModelProto, opset: int) -> list[str]:
+    """Name the operators of a model that an older version of ONNX did not have at all."""
+    from onnx import defs
+
+    first: dict[str, int] = {}
+    for schema in defs.get_all_schemas_with_history():
+        if schema.domain == "":
+            since = first.get(schema.name, schema.since_version)
+            first[schema.name] = min(since, schema.since_version)
+    used = sorted({node.op_type for node in model.graph.node})
+    return [name for name in used if first.get(name, 0) > opset]
