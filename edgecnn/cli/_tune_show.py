@@ -26,8 +26,14 @@ def print_tune(report: TuneReport) -> None:
         say(report.verdict)
     _note_int8(report)
     for one in report.left_out:
-        remedy = f" `{one.remedy}`" if one.remedy else ""
-        note(f"Left out: {one.what}. {one.reason}{remedy}")
+        note(f"Left out: {one.what}. {one.reason}{_helps(one.remedy)}")
+
+
+def _helps(remedy: str) -> str:
+    """Give a remedy as part of a line: a command or flag is marked, a sentence is one already."""
+    if not remedy:
+        return ""
+    return f" {remedy}" if remedy.endswith(".") else f" `{remedy}`"
 
 
 def _print_setup(report: TuneReport) -> None:

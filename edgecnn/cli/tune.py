@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgecnn.cli._alone import refuse_others
 from edgecnn.cli._durations import to_seconds
 from edgecnn.cli._options import (
     bundle_argument,
@@ -112,10 +113,11 @@ def command(
     run it so wherever none of --variant, --runtime, --provider, --threads, --precision, --option
     and --batch-size is given. `edgecnn inspect` shows the deployment.
     """
-    opened = find_bundle(bundle)
     if reset:
-        _reset(opened)
+        refuse_others({"bundle", "reset"}, "--reset measures nothing")
+        _reset(find_bundle(bundle))
         return
+    opened = find_bundle(bundle)
     from edgecnn.cli._tune_show import print_tune
     from edgecnn.errors import Inconclusive
     from edgecnn.tuning import Interrupted, tune
@@ -189,4 +191,5 @@ def _say_deployed(bundle: Bundle) -> None:
 
     found = open_bundle(bundle.folder).manifest.deployment
     if found:
-        note(f"Deployed: {in_words(found)}. `edgecnn tune --reset` takes that back.")
+        undo = f"edgecnn tune {bundle.folder} --reset"
+        note(f"Deployed: {in_words(found)}. `{undo}` takes that back.")

@@ -48,6 +48,7 @@ def test_every_runtime_is_a_candidate_or_left_out_with_a_reason(make_bundle: Mak
     assert tried | left_out.keys() == {*runtime_names()} - {"reference"}
     assert left_out["ncnn"].reason == "It reads ncnn, and no variant here is of that format."
     assert left_out["ncnn"].remedy.endswith("--format ncnn")
+    assert not left_out["torch"].remedy  # this bundle has no net that it could be made of
 
 
 def test_a_runtime_that_is_not_here_is_left_out_or_refused(

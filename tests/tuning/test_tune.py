@@ -170,7 +170,12 @@ def test_the_command_says_what_was_found(
     assert json.loads(done.out)["body"]["outcome"] == "no better"
     assert "Deployed: fp32 on ort, 1 thread." in done.err
     assert "fp32 on ort, 1 thread; tuned on" in type_command("inspect", bundle.folder).out
-    done = type_command("tune", bundle.folder, "--reset")
+    undo = f"edgecnn tune {bundle.folder} --reset"
+    assert f"`{undo}` takes that back" in " ".join(done.err.split())
+    refused = type_command("tune", bundle.folder, "--reset", "--json")
+    assert refused.code == 2
+    assert "--reset measures nothing: leave --json out." in refused.err
+    done = type_command(*undo.split()[1:])
     assert "no longer deployed as fp32 on ort, 1 thread" in " ".join(done.out.split())
     assert open_bundle(bundle.folder).manifest.deployment is None
     assert "has no deployment" in type_command("tune", bundle.folder, "--reset").out
