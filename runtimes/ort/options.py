@@ -45,11 +45,12 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "fallback": ("off", "on"),
     "profiling": ("off", "on"),
 }
+# Not `io_binding`: only who feeds the same arrays again and again gains by it, and no command that
+# runs what was tuned does.
 TUNED = (
     "optimization",
     "spinning",
     "arena",
-    "io_binding",
     "batch",
     "cuda_graph",
     "cudnn_conv_algo_search",
