@@ -1,8 +1,10 @@
 """Which ONNX files does each release of ONNX Runtime read?
 
 Each release's own wheel is installed into a folder that is thrown away, with a NumPy that it takes,
-and is given files with one Relu: of every IR version, and of every version of ONNX's operators. The
-newest of each that it loads and runs are the rows of `edgecnn/releases.py`.
+and is given files of every IR version, and of every version of ONNX's operators. They hold what a
+net with pixels in and int8 inside has: a release may load an opset before it can compute it, as
+1.15 does with Reshape of opset 19, and 1.23 with QuantizeLinear of opset 23. The newest of each
+that it loads and runs are the rows of `edgecnn/releases.py`.
 
     python benchmarks/ort_releases.py 1.16.3 1.20.1 1.32.0
 
@@ -37,7 +39,7 @@ read = []
 for path in sys.argv[1:]:
     try:
         session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-        session.run(None, {"x": np.zeros((1, 3), np.float32)})
+        session.run(None, {"x": np.zeros((1, 4, 4, 3), np.uint8)})
     except Exception:
         continue
     read.append(path)
@@ -90,10 +92,28 @@ def install(folder: Path, *requirements: str) -> None:
 
 
 def save(scratch: str, ir_version: int, opset: int) -> Path:
-    from onnx import TensorProto, helper
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
 
-    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3]) for name in "xy")
-    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", [x], [y])
+    constants = {
+        "shape": np.array([1, 3, 4, 4]),
+        "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]),
+        "scale": np.array(0.1, np.float32),
+        "zero": np.array(128, np.uint8),
+    }
+    nodes = [
+        helper.make_node("Reshape", ["x", "shape"], ["reshaped"]),
+        helper.make_node("Cast", ["reshaped"], ["cast"], to=TensorProto.FLOAT),
+        helper.make_node("Pad", ["cast", "pads"], ["padded"]),
+        helper.make_node("QuantizeLinear", ["padded", "scale", "zero"], ["quantized"]),
+        helper.make_node("DequantizeLinear", ["quantized", "scale", "zero"], ["dequantized"]),
+        helper.make_node("AveragePool", ["dequantized"], ["pooled"], kernel_shape=[2, 2]),
+        helper.make_node("Relu", ["pooled"], ["y"]),
+    ]
+    x = helper.make_tensor_value_info("x", TensorProto.UINT8, [1, 4, 4, 3])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 5, 5])
+    held = [numpy_helper.from_array(each, name) for name, each in constants.items()]
+    graph = helper.make_graph(nodes, "net", [x], [y], held)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
     model.ir_version = ir_version
     path = Path(scratch) / f"ir{ir_version}-opset{opset}.onnx"

@@ -24,7 +24,8 @@ class Release:
     Attributes:
         version: Such as `1.16`.
         ir_version: Newest version of ONNX's file format.
-        opset: Newest version of ONNX's operators.
+        opset: Newest version of ONNX's operators of which it computes all that were tried. It may
+            load a newer one, and then find no kernel for Reshape or QuantizeLinear.
     """
 
     version: str
@@ -35,7 +36,7 @@ class Release:
 RELEASES = tuple(
     Release(*row)
     for row in (
-        ("1.15", 9, 19),
+        ("1.15", 9, 18),
         ("1.16", 9, 19),
         ("1.17", 9, 20),
         ("1.18", 10, 21),
@@ -43,7 +44,7 @@ RELEASES = tuple(
         ("1.20", 10, 21),
         ("1.21", 10, 22),
         ("1.22", 10, 22),
-        ("1.23", 11, 23),
+        ("1.23", 11, 22),
         ("1.24", 13, 25),
         ("1.25", 13, 26),
         ("1.26", 13, 26),
@@ -52,7 +53,7 @@ RELEASES = tuple(
         ("1.29", 13, 26),
         ("1.30", 13, 26),
         ("1.31", 13, 26),
-        ("1.32", 14, 28),
+        ("1.32", 14, 27),
     )
 )
 OLDEST, NEWEST = RELEASES[0].version, RELEASES[-1].version

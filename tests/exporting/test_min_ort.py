@@ -126,8 +126,8 @@ def test_int8_of_a_lowered_form_is_lowered_too(
     oldest = {each.variant.name: each.ort for each in inspect(bundle.folder).variants}
     assert {name: found.oldest for name, found in oldest.items() if found} == {
         "fp32": "1.18",
-        "fp32-ort1.16": "1.15",
-        "int8-ort1.16": "1.15",
+        "fp32-ort1.16": "1.16",
+        "int8-ort1.16": "1.16",
     }
 
 
