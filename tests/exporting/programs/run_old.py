@@ -14,4 +14,5 @@ def main(model: str, images: str, outputs: str) -> None:
     print(ort.__version__)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])
