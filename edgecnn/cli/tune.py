@@ -76,7 +76,7 @@ def _to_share(context: click.Context, option: click.Parameter, text: str | None)
     metavar="TIME",
     default="60s",
     show_default=True,
-    help="Time for everything.",
+    help="Time for everything; the first round and the second run take what they need.",
 )
 @click.option(
     "--batch-size",
