@@ -15,7 +15,7 @@ from typing import Any
 
 from edgecnn.bundle import Bundle, change_manifest
 from edgecnn.errors import BundleError
-from edgecnn.machine import this_machine
+from edgecnn.machine import allowed_cores, this_machine
 from edgecnn.manifest import Deployment, Manifest
 from edgecnn.options import PRECISION, Options, computing
 
@@ -114,8 +114,11 @@ def how_or_warn(bundle: Bundle, **said: Any) -> HowToRun:
 def _deployed(found: Deployment) -> HowToRun:
     here = this_machine().cpu
     text = f"Using {in_words(found)}, as tuned on {found.tuned[:10]}"
-    if found.cpu != here:
+    cores, elsewhere = allowed_cores(), found.cpu != here
+    if elsewhere:
         text += f" on another machine ({found.cpu}, while this is {here})"
+    if found.threads > cores:
+        text += f", where there were more cores than the {cores} that may be used here"
     return HowToRun(
         found.variant,
         found.runtime,
@@ -125,7 +128,7 @@ def _deployed(found: Deployment) -> HowToRun:
         found.batch_size,
         deployed=True,
         note=f"{text}.",
-        doubt=found.cpu != here,
+        doubt=elsewhere or found.threads > cores,
     )
 
 

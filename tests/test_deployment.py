@@ -17,7 +17,7 @@ from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.deployment import deploy, digests, how_to_run
 from edgecnn.errors import BundleError
 from edgecnn.evaluation import evaluate
-from edgecnn.machine import this_machine
+from edgecnn.machine import allowed_cores, this_machine
 from edgecnn.manifest import Deployment
 from edgecnn.prediction import predict
 from edgecnn.predictor import load
@@ -132,6 +132,13 @@ def test_on_another_cpu_it_is_used_and_said(make_bundle: MakeBundle) -> None:
     )
     with pytest.warns(UserWarning, match="tuned on 2026-11-28 on another machine"):
         load(bundle).close()
+
+
+def test_more_threads_than_may_be_used_here_are_doubted(make_bundle: MakeBundle) -> None:
+    bundle = make_bundle()
+    how = how_to_run(deploy(bundle, deployment(bundle, threads=allowed_cores() + 1)))
+    assert (how.deployed, how.doubt) == (True, True)
+    assert f"more cores than the {allowed_cores()} that may be used here" in how.note
 
 
 def test_every_function_runs_it(deployed: Bundle, picture: Path) -> None:

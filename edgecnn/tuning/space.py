@@ -153,7 +153,7 @@ def _refuse_threads(wishes: Wishes) -> None:
 
 
 def _refuse_nothing(wishes: Wishes, notes: _Notes) -> None:
-    """Refuse a provider or precision that nothing here has: the default alone has not that."""
+    """Refuse what nothing here has: a provider, a precision, or what the runtimes named can do."""
     if notes.lacking and not notes.computing:
         lacking = notes.lacking.get(USUAL_RUNTIME) or next(iter(notes.lacking.values()))
         raise UnavailableError(lacking.reason, lacking.remedy, lacking.requirements)
@@ -161,6 +161,13 @@ def _refuse_nothing(wishes: Wishes, notes: _Notes) -> None:
         raise InputError(
             f"No runtime here computes float32 operators in '{wishes.precision}'.",
             f"Use --precision {' or '.join(sorted(notes.precisions))}.",
+        )
+    named = [each for each in notes.left_out if each.what in wishes.runtimes]
+    if named and len(named) == len(wishes.runtimes):
+        first = named[0]
+        raise InputError(
+            f"Nothing can be tried on the runtime '{first.what}': {first.reason}",
+            f"Use `{first.remedy}`." if first.remedy else "Name another --runtime.",
         )
 
 
@@ -278,7 +285,8 @@ def _threads(name: str, most: int | None, wishes: Wishes, notes: _Notes) -> tupl
     counts = (wishes.threads,) if wishes.threads else thread_counts(cores_here())
     found = tuple(count for count in counts if most is None or count <= most)
     if not found:
-        reason = f"It computes on {most} threads at most, not on {wishes.threads}."
+        count = "1 thread" if most == 1 else f"{most} threads"
+        reason = f"It computes on {count} at most, not on {wishes.threads}."
         notes.left_out.append(LeftOut(name, reason, f"--threads {most}"))
     return found
 

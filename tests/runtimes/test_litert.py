@@ -62,6 +62,6 @@ def test_without_the_converter(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(ADAPTER.availability("cpu").ok, reason="LiteRT is installed")
 def test_without_the_engine() -> None:
-    with pytest.raises(UnavailableError, match="The package ai-edge-litert is not installed") as refusal:
+    with pytest.raises(UnavailableError, match="ai-edge-litert is not installed") as refusal:
         open_session(VARIANT, runtime="litert")
     assert "edgecnn[litert]" in refusal.value.remedy

@@ -70,9 +70,9 @@ def test_most_threads_and_reduced_precision(make_bundle: MakeBundle, wrap: Wrap)
     single = str(wrap("single", "pass", "MOST_THREADS = 1\n"))
     bundle = make_bundle(variants=("fp32",))
     if allowed_cores() > 1:
-        space = find_space(bundle, Wishes((single,), threads=2))
-        assert not space.engines
-        assert space.left_out[0].remedy == "--threads 1"
+        with pytest.raises(InputError, match="It computes on 1 thread") as refusal:
+            find_space(bundle, Wishes((single,), threads=2))
+        assert refusal.value.remedy == "Use `--threads 1`."
     space = find_space(bundle, Wishes((single,), threads=1, reduced=True))
     assert [each.precision for each in space.engines] == ["fp32", "bf16"]
     assert space.engines[1].given == {"precision": "bf16"}

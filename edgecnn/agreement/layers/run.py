@@ -27,6 +27,7 @@ from edgecnn.errors import InputError
 from edgecnn.options import Options
 from edgecnn.plain import Request, existing_file, is_file_name, open_files
 from edgecnn.progress import Progress
+from edgecnn.runtime import load_runtime
 from edgecnn.worker import WorkerLimits
 
 _SESSIONS = 5
@@ -82,6 +83,8 @@ def parity_layers(
     """
     limits = WorkerLimits.of(time_limit, memory_limit)
     places = engines(runtime, provider, threads, batch_size, options=options, limits=limits)
+    for place in places:
+        load_runtime(place.runtime)  # a slip of the pen is named before anything else
     request = Request(None if inputs is None else Path(inputs), input_shapes or {}, seed)
     opened, other = _model(model), against
     if isinstance(opened, Bundle):

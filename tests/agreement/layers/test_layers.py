@@ -310,6 +310,8 @@ def test_what_cannot_be_looked_into(bundle: Bundle) -> None:
     with pytest.raises(InputError, match=r"nothing to hold .* against, layer by layer") as caught:
         parity_layers(bundle)
     assert "--layers --runtime ort,reference" in caught.value.remedy
+    with pytest.raises(InputError, match="There is no runtime 'nope'"):
+        parity_layers(bundle, runtime="nope")
     int8 = bundle.variant("int8")
     ncnn = replace(int8, name="ncnn", format="ncnn")
     other = bundles.extend(bundle, {}, ncnn)
