@@ -60,7 +60,8 @@ def _print_rows(report: TuneReport) -> None:
     shown = report.rows[:_MOST_ROWS]
     more = len(report.rows) - len(shown)
     caption = (
-        "Ratio: time over the default's, with a 95 % interval. Of the best of many it flatters."
+        "Ratio: time over the default's, with a 95 % interval. The best of many looks faster than "
+        "it is: the second run decides."
     )
     if more > 0:
         caption += f" {more} more are in the report."

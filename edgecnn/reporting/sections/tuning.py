@@ -129,12 +129,12 @@ def _final(found: TuneReport) -> Table | None:
             f"{one.low:.3f} to {'unbounded' if one.high is None else f'{one.high:.3f}'}",
             percent(one.noise_floor),
             one.outcome,
-            str(one.replicates),
         )
         for one in found.final.comparisons
     )
-    head = ("compared", "ratio", "95 % interval", "noise floor", "found", "replicates")
-    return Table("The second run, in fresh processes", head, rows)
+    rounds = max((one.replicates for one in found.final.comparisons), default=0)
+    head = ("compared", "ratio", "95 % interval", "noise floor", "found")
+    return Table(f"The second run, {rounds} rounds of fresh processes", head, rows)
 
 
 def _tried(found: TuneReport) -> Table:
