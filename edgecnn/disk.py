@@ -166,14 +166,31 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder that is gone afterwards, even if Ctrl-C comes while it is being removed.
+
+    `tempfile.TemporaryDirectory` leaves behind what it was interrupted at.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="edgecnn-"))
+    try:
+        yield folder
+    finally:
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+        except KeyboardInterrupt:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+
+@contextmanager
 def temporary_file(name: str, content: bytes) -> Iterator[Path]:
     """Write a file that is gone afterwards: one that must be proved before it gets its place.
 
     Raises:
         InputError: The disk is full or not writable.
     """
-    with tempfile.TemporaryDirectory(prefix="edgecnn-") as folder:
-        path = Path(folder) / name
+    with temporary_folder() as folder:
+        path = folder / name
         with disk_errors(path):
             path.write_bytes(content)
         yield path

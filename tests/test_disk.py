@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
 
-from edgecnn.disk import prove_writable, write_atomically
+from edgecnn.disk import prove_writable, temporary_folder, write_atomically
 from edgecnn.errors import InputError
 
 
@@ -31,3 +32,21 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
     write_atomically(link, b"report")
     assert link.is_symlink()
     assert target.read_bytes() == b"report"
+
+
+def test_a_temporary_folder_is_gone_even_if_its_removal_is_interrupted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    remove, calls = shutil.rmtree, list[object]()
+
+    def interrupted_once(path: Path, ignore_errors: bool = False) -> None:
+        calls.append(path)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        remove(path, ignore_errors=ignore_errors)
+
+    monkeypatch.setattr(shutil, "rmtree", interrupted_once)
+    with pytest.raises(KeyboardInterrupt), temporary_folder() as folder:
+        (folder / "half.onnx").write_bytes(b"half")
+    assert len(calls) == 2
+    assert not folder.exists()

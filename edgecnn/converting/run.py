@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from edgecnn.converting.child import CONVERT_SECONDS, Made, Request, convert_apa
 from edgecnn.converting.finding import ONNX, find_converter
 from edgecnn.converting.proof import answers, judge_outputs
 from edgecnn.converting.report import ConvertReport
+from edgecnn.disk import temporary_folder
 from edgecnn.errors import InputError, ModelError
 from edgecnn.exporting.run import stale_variants
 from edgecnn.progress import Progress, tell_nobody
@@ -100,13 +100,13 @@ def convert(
         memory_for(located) if memory_limit is None else memory_limit,
     )
     made_by = _command(format, located, named, runtime, given)
-    with tempfile.TemporaryDirectory(prefix="edgecnn-") as folder:
+    with temporary_folder() as folder:
         tell(f"Converting {source} to {format}", 0.0)
-        made = convert_apart(request, Path(folder))
+        made = convert_apart(request, folder)
         draft = _draft(opened, request, format, made.converted, made_by)
         _refuse_foreign_files(opened, draft)
         tell(f"Running {named} on {converter}", 0.6)
-        job = _Job(opened, request, draft, vectors, Path(folder), made)
+        job = _Job(opened, request, draft, vectors, folder, made)
         return _prove_and_write(job, threads)
 
 

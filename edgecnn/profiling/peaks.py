@@ -8,7 +8,6 @@ a roof is the best that was seen, not what a data sheet says: a matrix product f
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -16,7 +15,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from edgecnn.disk import cache_folder, write_atomically
+from edgecnn.disk import cache_folder, temporary_folder, write_atomically
 from edgecnn.errors import InputError
 from edgecnn.machine import this_machine
 from edgecnn.profiling.bandwidth import memory_peaks
@@ -103,8 +102,8 @@ def measure_peaks(
         UnavailableError: The runtime is not to be had, or does not time its operators.
         RuntimeCrashed: It crashed.
     """
-    with tempfile.TemporaryDirectory(prefix="edgecnn-peaks-") as name, Worker() as worker:
-        folder, place = Path(name), _Place(worker, runtime, provider, threads, options)
+    with temporary_folder() as folder, Worker() as worker:
+        place = _Place(worker, runtime, provider, threads, options)
         arithmetic = tuple(_arithmetic(place, folder, integer) for integer in (False, True))
         call, dispatch = _call_and_dispatch(place, folder)
         clock = _clock(place, folder, call)

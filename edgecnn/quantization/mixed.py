@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecnn.benchmark import LatencyComparison, compare_latency
-from edgecnn.disk import disk_errors
+from edgecnn.disk import disk_errors, temporary_folder
 from edgecnn.graph.clean import to_bytes
 from edgecnn.graph.prefix import put_preprocessing_in_front
 from edgecnn.progress import Progress, tell_nobody
@@ -182,8 +180,8 @@ def point_latency(
 
     def measure(core: ir.Model, name: str) -> LatencyComparison:
         whole = put_preprocessing_in_front(core, contract) if source.preprocessing else core
-        with tempfile.TemporaryDirectory(prefix="edgecnn-") as folder:
-            path = Path(folder) / "mixed.onnx"
+        with temporary_folder() as folder:
+            path = folder / "mixed.onnx"
             with disk_errors(path):
                 path.write_bytes(to_bytes(whole))
             return compare_latency(

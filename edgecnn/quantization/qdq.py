@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgecnn.disk import disk_errors
+from edgecnn.disk import disk_errors, temporary_folder
 from edgecnn.errors import EdgeCNNError, ModelError
 from edgecnn.extras import quietly
 from edgecnn.graph.clean import clean, from_bytes, to_bytes
@@ -47,8 +46,8 @@ def write_qdq(
     overrides = _overrides(scales or {}, plan.scheme)
     if plan.scheme.bounded:
         overrides |= bounded_levels(core)
-    with tempfile.TemporaryDirectory(prefix="edgecnn-") as folder:
-        path = Path(folder) / "int8.onnx"
+    with temporary_folder() as folder:
+        path = folder / "int8.onnx"
         try:
             with quietly(), disk_errors(path):
                 _quantize(proto, path, ranges, plan, overrides)

@@ -7,13 +7,11 @@ integer operators may be rounded differently, too, and so may some integer opera
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgecnn.disk import disk_errors
+from edgecnn.disk import disk_errors, temporary_folder
 from edgecnn.errors import ModelError
 from edgecnn.quantization.additions import Scale, is_even
 from edgecnn.quantization.bound import channel_axis, in_order, is_depthwise, largest_sums
@@ -143,8 +141,8 @@ def optimised(content: bytes) -> onnx.ModelProto:
     import onnx
     import onnxruntime
 
-    with tempfile.TemporaryDirectory(prefix="edgecnn-") as folder:
-        path = Path(folder) / "optimized.onnx"
+    with temporary_folder() as folder:
+        path = folder / "optimized.onnx"
         settings = onnxruntime.SessionOptions()
         settings.optimized_model_filepath = str(path)
         settings.log_severity_level = 4

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgecnn.disk import disk_errors
+from edgecnn.disk import disk_errors, temporary_folder
 from edgecnn.graph.clean import to_bytes
 from edgecnn.graph.prefix import put_preprocessing_in_front
 from edgecnn.quantization.choosing import Choice, variant_name
@@ -40,8 +39,8 @@ def try_schemes(job: Job, images: NDArray[np.uint8]) -> tuple[Choice, Fastest, t
         The fastest choice, what was measured, and sentences about it.
     """
     trials = schemes_to_try(job.wishes.fleet)
-    with tempfile.TemporaryDirectory(prefix="edgecnn-") as folder:
-        made = [_make(job, choice, images, Path(folder)) for choice in trials.choices]
+    with temporary_folder() as folder:
+        made = [_make(job, choice, images, folder) for choice in trials.choices]
         found = find_fastest(
             job.source,
             list(zip(trials.choices, made, strict=True)),

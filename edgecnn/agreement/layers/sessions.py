@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from edgecnn.agreement.layers.sources import Arrays, Chunk, Source
 from edgecnn.agreement.layers.tapping import GIVEN, cut, inner_bytes, tapped
 from edgecnn.agreement.layers.tensors import InnerTensor
 from edgecnn.agreement.sides import Engine
-from edgecnn.disk import write_atomically
+from edgecnn.disk import temporary_folder, write_atomically
 from edgecnn.errors import EdgeCNNError, InputError
 from edgecnn.graph.limits import size_text
 from edgecnn.machine import granted_memory
@@ -72,7 +71,7 @@ def open_sessions(sides: tuple[Placed, Placed], pairs: Pairs, rule: Rule) -> Ite
         EdgeCNNError: A side cannot be run, or not with inner tensors as outputs.
     """
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edgecnn-layers-")))
+        folder = stack.enter_context(temporary_folder())
         seen = [[pair[place].seen for pair in pairs] for place in (0, 1)]
         whole, inner = list[CheckedSession](), list[CheckedSession]()
         for side in sides:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgecnn.disk import disk_errors
+from edgecnn.disk import disk_errors, temporary_folder
 from edgecnn.golden import make_npz
 from edgecnn.graph.clean import to_bytes
 from edgecnn.graph.prefix import PIXELS, put_preprocessing_in_front
@@ -71,8 +69,8 @@ def time_layers(
         tell: Called with what is done and the share (0 to 1) that is behind.
     """
     whole = put_preprocessing_in_front(int8, contract) if source.preprocessing else int8
-    with tempfile.TemporaryDirectory(prefix="edgecnn-") as folder:
-        file, inputs = Path(folder) / "int8.onnx", Path(folder) / "images.npz"
+    with temporary_folder() as folder:
+        file, inputs = folder / "int8.onnx", folder / "images.npz"
         with disk_errors(file):
             file.write_bytes(to_bytes(whole))
             inputs.write_bytes(make_npz(_inputs(source, core, contract, images)))
