@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from edgecnn.cli._alone import refuse_others
 from edgecnn.cli._terminal import say
 
 if TYPE_CHECKING:
@@ -56,11 +57,7 @@ def replaying(
         for name in context.params
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
-    for option in context.command.params:
-        if option.name in given and option.name not in _BESIDE:
-            raise click.UsageError(
-                f"--replay measures with the report's settings: leave {option.opts[0]} out."
-            )
+    refuse_others(_BESIDE, "--replay measures with the report's settings")
     file = context.params["replay_file"]
     bundle = named_bundle(models) if models else own_bundle(file)
     places = {name: given.get(name) for name in ("baseline", "runtime", "inputs", "input_shapes")}

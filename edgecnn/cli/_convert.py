@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from edgecnn.cli._alone import typed_beside
 from edgecnn.cli._durations import to_seconds
 from edgecnn.cli._options import (
     find_bundle,
@@ -38,23 +39,25 @@ def convert_options(command: Command) -> Command:
     return command
 
 
-def refuse_others(context: click.Context, wanted: str) -> None:
+def refuse_other_formats(wanted: str) -> None:
     """Refuse options that mean nothing beside a format, by name.
 
     Raises:
         UsageError: One was given.
     """
-    if wanted == ONNX:
-        named = _given(context, lambda name: name in _CONVERSION)
-        remedy = "is about another --format than onnx; name one, or leave it out."
-    else:
-        named = _given(context, lambda name: name not in _CONVERSION | _BOTH)
+    every = {str(option.name) for option in click.get_current_context().command.params}
+    together, remedy = (
+        every - _CONVERSION,
+        "is about another --format than onnx; name one, or leave it out.",
+    )
+    if wanted != ONNX:
+        together = _CONVERSION | _BOTH
         remedy = (
             f"is about ONNX files; leave it out, or export such a file first and name it with "
             f"--from beside --format {wanted}."
         )
-    if named:
-        raise click.UsageError(f"{named[0]} {remedy}")
+    for flag in typed_beside(together):
+        raise click.UsageError(f"{flag} {remedy}")
 
 
 def convert_bundle(
@@ -85,16 +88,6 @@ def convert_bundle(
         print_report(report)
     else:
         _print(found, folder, runtime or found.runtime)
-
-
-def _given(context: click.Context, wanted: Callable[[str], bool]) -> list[str]:
-    """Name the flags among some parameters that were typed."""
-    typed = click.core.ParameterSource.COMMANDLINE
-    return [
-        max(option.opts, key=len)
-        for option in context.command.params
-        if wanted(str(option.name)) and context.get_parameter_source(str(option.name)) is typed
-    ]
 
 
 def _print(found: ConvertReport, folder: Path | None, runtime: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgecnn.cli._alone import typed_beside
 from edgecnn.cli._int8 import print_int8
 from edgecnn.cli._options import keep_report, print_report
 from edgecnn.cli._progress import progress_bar
@@ -81,16 +82,8 @@ def fine_tune(
 
 
 def _refuse_settled() -> None:
-    context = click.get_current_context()
-    given = [
-        f"--{parameter.name.replace('_', '-')}"
-        for parameter in context.command.params
-        if parameter.name
-        and parameter.name not in (*_TAKEN, "bundle", "as_json")
-        and context.get_parameter_source(parameter.name) is click.core.ParameterSource.COMMANDLINE
-    ]
-    if given:
+    for flag in typed_beside({*_TAKEN, "bundle", "as_json"}):
         raise InputError(
-            f"{given[0]} and --qat cannot be had together: --qat goes on from a bundle.",
-            f"Leave {given[0]} out.",
+            f"{flag} and --qat cannot be had together: --qat goes on from a bundle.",
+            f"Leave {flag} out.",
         )

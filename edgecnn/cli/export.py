@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from edgecnn.cli._convert import ONNX, convert_bundle, convert_options, refuse_others
+from edgecnn.cli._convert import ONNX, convert_bundle, convert_options, refuse_other_formats
 from edgecnn.cli._int8 import int8_options, print_fp16, print_int8, stop_at_gate
 from edgecnn.cli._options import (
     bundle_argument,
@@ -64,10 +64,7 @@ if TYPE_CHECKING:
 @data_dir_option
 @threads_option
 @json_option
-@click.pass_context
 def command(
-    context: click.Context,
-    /,
     bundle: Path | None,
     quantize: bool | None,
     precision: str | None,
@@ -90,7 +87,7 @@ def command(
     With --format, a variant that is there is converted for another engine by the runtime that
     writes this format, and must be as near to the golden outputs on that runtime.
     """
-    refuse_others(context, format)
+    refuse_other_formats(format)
     if format != ONNX:
         convert_bundle(
             bundle,
