@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 # What a folder on a shelf may hold; anything else there is a stray file.
-ON_SHELVES = {"models": {".md", ".py", ".safetensors", ".toml"}, "runtimes": {".py"}}
+ON_SHELVES = {
+    "models": {".md", ".py", ".safetensors", ".toml"},
+    "runtimes": {".py", ".c", ".h", ".ld"},
+}
 
 pytestmark = pytest.mark.skipif(
     not (ROOT / "pyproject.toml").is_file(), reason="needs the source tree"

@@ -1,0 +1,28 @@
+"""Relu and Clip that stand alone: most are taken in by the kernel before them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgecnn.codegen.lowering.rules import lowers
+from edgecnn.codegen.lowering.state import clip_bounds, quantize, sizes_of, unsupported
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from edgecnn.codegen.lowering.state import Lowering
+
+
+@lowers("Relu", "Clip")
+def lower_clip(lower: Lowering, node: ir.Node) -> None:
+    """Clip floats, or bytes where the same scale follows."""
+    bounds = clip_bounds(lower, node)
+    if bounds is None:
+        raise unsupported(node, "whose bounds are computed, not constant")
+    moved = lower.moved(node)
+    old, scale = moved.tensor, moved.target.scale
+    made = lower.tensor(moved.target, like=old, number=old.number)
+    low, high = bounds if scale is None else (quantize(bound, scale) for bound in bounds)
+    shape = sizes_of(old) | {"low": low, "high": high}
+    lower.add(node, f"clip_{old.suffix}", (old,), made, shape=shape)
+    lower.give(moved.target, made)

@@ -1,0 +1,13 @@
+/* Floats of x86 with AVX-512. */
+enum { FLOATS = 16, FLOAT_CHANNELS = 16, FLOAT_PIXELS = 8 };
+
+typedef __m512 floats;
+
+INLINE floats floats_load(const float *from) { return _mm512_loadu_ps(from); }
+INLINE floats floats_all(float value) { return _mm512_set1_ps(value); }
+INLINE floats floats_add(floats a, floats b) { return _mm512_add_ps(a, b); }
+INLINE floats floats_mul(floats a, floats b) { return _mm512_mul_ps(a, b); }
+INLINE floats floats_max(floats a, floats b) { return _mm512_max_ps(a, b); }
+INLINE floats floats_min(floats a, floats b) { return _mm512_min_ps(a, b); }
+INLINE floats floats_fma(floats a, floats b, floats c) { return _mm512_fmadd_ps(a, b, c); }
+INLINE void floats_store(float *to, floats value) { _mm512_storeu_ps(to, value); }

@@ -1,0 +1,19 @@
+/* The mean of each channel of a picture: floats. */
+#include "common.h"
+
+struct global_mean_f32 {
+    int in_height, in_width, channels;
+    int in_row, in_pixel;            /* steps to the next one, in numbers */
+};
+
+INLINE void global_mean_f32(const float *in, float *out, const struct global_mean_f32 *s)
+{
+    for (int c = 0; c < s->channels; c++)
+        out[c] = 0;
+    for (int y = 0; y < s->in_height; y++)
+        for (int x = 0; x < s->in_width; x++)
+            for (int c = 0; c < s->channels; c++)
+                out[c] += in[y * s->in_row + x * s->in_pixel + c];
+    for (int c = 0; c < s->channels; c++)
+        out[c] /= (float)(s->in_height * s->in_width);
+}

@@ -1,0 +1,15 @@
+/* One plane for each channel, as ONNX has a picture, into a picture with channels last. */
+#include "common.h"
+
+struct interleave_u8 {
+    int height, width, channels;
+    int out_row, out_pixel;          /* steps to the next one, in numbers */
+};
+
+INLINE void interleave_u8(const uint8_t *in, uint8_t *out, const struct interleave_u8 *s)
+{
+    for (int c = 0; c < s->channels; c++)
+        for (int y = 0; y < s->height; y++)
+            for (int x = 0; x < s->width; x++)
+                out[y * s->out_row + x * s->out_pixel + c] = *in++;
+}

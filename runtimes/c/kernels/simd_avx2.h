@@ -1,0 +1,69 @@
+/* x86 with AVX2 and FMA: 8 lanes. */
+#include <immintrin.h>
+#include "common.h"
+#include "floats_avx2.h"
+
+enum { INTS = 8, INT_CHANNELS = 16, INT_PIXELS = 4 };
+
+typedef __m256i ints;
+typedef __m256i four;
+typedef __m256i weights_of_four;
+
+INLINE ints ints_load(const int32_t *from)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)from);
+}
+INLINE ints ints_none(void) { return _mm256_setzero_si256(); }
+INLINE ints ints_add(ints a, ints b) { return _mm256_add_epi32(a, b); }
+INLINE ints ints_max(ints a, ints b) { return _mm256_max_epi32(a, b); }
+
+/* A factor for each lane of sums. */
+typedef __m256 factors;
+INLINE factors factors_load(const float *from) { return _mm256_loadu_ps(from); }
+
+/* Multiply, clip, round, add the zero point; low and high are without it. */
+INLINE void ints_requantise(uint8_t *to, ints sum, factors factor, float low, float high, int zero)
+{
+    __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), factor);
+    value = _mm256_min_ps(_mm256_max_ps(value, _mm256_set1_ps(low)), _mm256_set1_ps(high));
+    __m256i whole = _mm256_add_epi32(_mm256_cvtps_epi32(value), _mm256_set1_epi32(zero));
+    __m128i halves = _mm_packus_epi32(_mm256_castsi256_si128(whole),
+                                      _mm256_extracti128_si256(whole, 1));
+    _mm_storel_epi64((__m128i *)(void *)to, _mm_packus_epi16(halves, halves));
+}
+
+/* Multiply and clip. */
+INLINE void ints_scale(float *to, ints sum, factors factor, float low, float high)
+{
+    __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), factor);
+    value = _mm256_min_ps(_mm256_max_ps(value, _mm256_set1_ps(low)), _mm256_set1_ps(high));
+    _mm256_storeu_ps(to, value);
+}
+
+/* Four neighbouring bytes, in every lane. */
+INLINE four four_load(const uint8_t *from)
+{
+    int32_t bytes;
+    memcpy(&bytes, from, 4);
+    return _mm256_set1_epi32(bytes);
+}
+
+INLINE weights_of_four weights_load(const int8_t *from)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)from);
+}
+
+/* Add the products of four pixels with four weights to each lane. Without VNNI in 16-bit numbers,
+   bytes 0 and 2, then 1 and 3: vpmaddubsw would saturate. */
+INLINE ints ints_dot(ints sum, four pixels, weights_of_four weights)
+{
+#if defined(__AVXVNNI__)
+    return _mm256_dpbusd_avx_epi32(sum, pixels, weights);
+#else
+    __m256i low = _mm256_set1_epi16(255);
+    __m256i even = _mm256_madd_epi16(_mm256_and_si256(pixels, low),
+                                     _mm256_srai_epi16(_mm256_slli_epi16(weights, 8), 8));
+    __m256i odd = _mm256_madd_epi16(_mm256_srli_epi16(pixels, 8), _mm256_srai_epi16(weights, 8));
+    return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
+#endif
+}

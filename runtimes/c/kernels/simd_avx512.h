@@ -1,0 +1,55 @@
+/* x86 with AVX512-VNNI: 16 lanes of integers, 8 of floats. */
+#include <immintrin.h>
+#include "common.h"
+#include "floats_avx512.h"
+
+enum { INTS = 16, INT_CHANNELS = 16, INT_PIXELS = 8 };
+
+typedef __m512i ints;
+typedef __m512i four;
+typedef __m512i weights_of_four;
+
+INLINE ints ints_load(const int32_t *from) { return _mm512_loadu_si512((const void *)from); }
+INLINE ints ints_none(void) { return _mm512_setzero_si512(); }
+INLINE ints ints_add(ints a, ints b) { return _mm512_add_epi32(a, b); }
+INLINE ints ints_max(ints a, ints b) { return _mm512_max_epi32(a, b); }
+
+/* A factor for each lane of sums. */
+typedef __m512 factors;
+INLINE factors factors_load(const float *from) { return _mm512_loadu_ps(from); }
+
+/* Multiply, clip, round, add the zero point; low and high are without it. */
+INLINE void ints_requantise(uint8_t *to, ints sum, factors factor, float low, float high, int zero)
+{
+    __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), factor);
+    value = _mm512_min_ps(_mm512_max_ps(value, _mm512_set1_ps(low)), _mm512_set1_ps(high));
+    __m512i whole = _mm512_add_epi32(_mm512_cvtps_epi32(value), _mm512_set1_epi32(zero));
+    _mm_storeu_si128((__m128i *)(void *)to, _mm512_cvtepi32_epi8(whole));
+}
+
+/* Multiply and clip. */
+INLINE void ints_scale(float *to, ints sum, factors factor, float low, float high)
+{
+    __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), factor);
+    value = _mm512_min_ps(_mm512_max_ps(value, _mm512_set1_ps(low)), _mm512_set1_ps(high));
+    _mm512_storeu_ps(to, value);
+}
+
+/* Four neighbouring bytes, in every lane. */
+INLINE four four_load(const uint8_t *from)
+{
+    int32_t bytes;
+    memcpy(&bytes, from, 4);
+    return _mm512_set1_epi32(bytes);
+}
+
+INLINE weights_of_four weights_load(const int8_t *from)
+{
+    return _mm512_loadu_si512((const void *)from);
+}
+
+/* Add the products of four pixels with four weights to each lane. */
+INLINE ints ints_dot(ints sum, four pixels, weights_of_four weights)
+{
+    return _mm512_dpbusd_epi32(sum, pixels, weights);
+}

@@ -1,0 +1,88 @@
+"""Plain C, compiled here: a net without any engine.
+
+The files are made by `edgecnn export --format c`; on a device they are compiled with its own
+compiler, here with the system's. A library is compiled once and kept in the cache folder.
+
+Options:
+    compiler: `cc` (default, the system's own), `gcc` or `clang`.
+    cpu: `native` (default) compiles for this CPU with all that it has, `any` for every CPU of its
+        kind, as a device's compiler without flags would.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgecnn.errors import ModelError
+from edgecnn.runtime import Availability, Options, Variant, choose_options
+
+from .compiler import INSTALL, compile_library, find_compiler
+from .converting import convert
+from .facts import read_facts
+from .session import CSession
+
+__all__ = [
+    "FORMATS",
+    "LIMITS",
+    "MOST_THREADS",
+    "NAME",
+    "OPTIONS",
+    "PROVIDERS",
+    "availability",
+    "convert",
+    "open_session",
+]
+
+NAME = "c"
+FORMATS = frozenset({"c"})
+PROVIDERS = ("cpu",)
+MOST_THREADS = 1
+OPTIONS = {"compiler": ("cc", "gcc", "clang"), "cpu": ("native", "any")}
+LIMITS = {
+    "batch": "The C code takes one image at a time.",
+    "inputs": "The C code takes one image.",
+    "types": "The C code takes float32 or uint8, and gives float32.",
+}
+
+
+def availability(provider: str) -> Availability:
+    """Say whether there is a C compiler."""
+    if provider not in PROVIDERS:
+        return Availability(
+            ok=False,
+            reason=f"The runtime '{NAME}' has no provider '{provider}'; it has cpu.",
+            remedy="Use `--provider cpu`.",
+        )
+    for name in OPTIONS["compiler"]:
+        compiler = find_compiler(name)
+        if compiler is not None:
+            return Availability(ok=True, versions={"compiler": compiler.version})
+    return Availability(ok=False, reason="There is no C compiler here.", remedy=INSTALL)
+
+
+def open_session(variant: Variant, *, provider: str, threads: int, options: Options) -> CSession:
+    """Compile and load what `convert` wrote.
+
+    Raises:
+        InputError: An option is unknown.
+        ModelError: A file is missing or damaged, or the compiler refuses it.
+        UnavailableError: There is no such compiler.
+    """
+    chosen = choose_options(NAME, OPTIONS, options)
+    files = {Path(file).suffix: Path(file) for file in variant.files}
+    missing = [ending for ending in (".c", ".h", ".json") if ending not in files]
+    if missing:
+        raise _refusal(variant.path, f"its {missing[0]} file is not beside it")
+    facts = read_facts(files[".json"])
+    weights = files.get(".bin")
+    if (weights.stat().st_size if weights else 0) != facts.weights_bytes:
+        raise _refusal(variant.path, "its weights are not those that were written")
+    flags = ("-march=native",) if chosen["cpu"] == "native" else ()
+    library = compile_library(files[".c"], chosen["compiler"], flags)
+    return CSession(library, facts, weights)
+
+
+def _refusal(path: Path, why: str) -> ModelError:
+    return ModelError(
+        f"{path} cannot be loaded: {why}.", "Make it anew with `edgecnn export --format c`."
+    )
