@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgecnn.codegen.lowering.refusing import unsupported
 from edgecnn.codegen.lowering.rules import lowers
-from edgecnn.codegen.lowering.state import sizes_of, unsupported
+from edgecnn.codegen.lowering.values import sizes_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir

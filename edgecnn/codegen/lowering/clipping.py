@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgecnn.codegen.lowering.refusing import unsupported
 from edgecnn.codegen.lowering.rules import lowers
-from edgecnn.codegen.lowering.state import clip_bounds, quantize, sizes_of, unsupported
+from edgecnn.codegen.lowering.values import LARGEST, quantize, sizes_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -26,3 +27,21 @@ def lower_clip(lower: Lowering, node: ir.Node) -> None:
     shape = sizes_of(old) | {"low": low, "high": high}
     lower.add(node, f"clip_{old.suffix}", (old,), made, shape=shape)
     lower.give(moved.target, made)
+
+
+def clip_bounds(lower: Lowering, node: ir.Node) -> tuple[float, float] | None:
+    """Give between what a node clips; None if it does something else."""
+    if node.op_type == "Relu":
+        return 0.0, LARGEST
+    if node.op_type != "Clip":
+        return None
+    bounds = [-LARGEST, LARGEST]
+    for place in (1, 2):
+        value = node.inputs[place] if place < len(node.inputs) else None
+        if value is None:
+            continue
+        found = lower.constant(value)
+        if found is None or found.size != 1:
+            return None
+        bounds[place - 1] = min(max(float(found.item()), -LARGEST), LARGEST)
+    return bounds[0], bounds[1]

@@ -10,8 +10,8 @@ import numpy as np
 
 from edgecnn.codegen.lowering.attributes import ints, number, text
 from edgecnn.codegen.lowering.integers import fold
+from edgecnn.codegen.lowering.refusing import unsupported
 from edgecnn.codegen.lowering.rules import lowers
-from edgecnn.codegen.lowering.state import unsupported
 from edgecnn.codegen.packing import by_channel, filled_run, pack_f32, pack_s8
 from edgecnn.codegen.program import Read
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from edgecnn.codegen.lowering.attributes import number, real
 from edgecnn.codegen.lowering.integers import fold
+from edgecnn.codegen.lowering.refusing import unsupported
 from edgecnn.codegen.lowering.rules import lowers
-from edgecnn.codegen.lowering.state import unsupported
 from edgecnn.codegen.packing import by_channel, filled_run, pack_f32, pack_s8
 from edgecnn.codegen.program import Read
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
 
-    from edgecnn.codegen.lowering.state import Lowering, Source
+    from edgecnn.codegen.lowering.state import Lowering
+    from edgecnn.codegen.lowering.values import Source
     from edgecnn.codegen.program import Tensor
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgecnn.codegen.lowering.refusing import unsupported
 from edgecnn.codegen.lowering.rules import rules
-from edgecnn.codegen.lowering.state import Lowering, Source, unsupported, view
+from edgecnn.codegen.lowering.state import Lowering
+from edgecnn.codegen.lowering.values import Source, view
 from edgecnn.codegen.program import Program, Tensor
 from edgecnn.errors import ModelError
 from edgecnn.graph.prefix import NAMESPACE

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgecnn.codegen.lowering.state import unsupported
+from edgecnn.codegen.lowering.refusing import unsupported
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
 
-    from edgecnn.codegen.lowering.state import Lowering, Source, Target
+    from edgecnn.codegen.lowering.state import Lowering
+    from edgecnn.codegen.lowering.values import Source, Target
 
 
 @dataclass(frozen=True, eq=False)

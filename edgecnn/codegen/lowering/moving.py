@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgecnn.codegen.lowering.attributes import ints
+from edgecnn.codegen.lowering.refusing import unsupported
 from edgecnn.codegen.lowering.rules import lowers
-from edgecnn.codegen.lowering.state import unsupported, view
+from edgecnn.codegen.lowering.values import view
 
 if TYPE_CHECKING:
     import onnx_ir as ir

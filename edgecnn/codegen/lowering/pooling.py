@@ -8,8 +8,9 @@ import numpy as np
 
 from edgecnn.codegen.lowering.attributes import ints, number
 from edgecnn.codegen.lowering.convolution import Window, read_window
+from edgecnn.codegen.lowering.refusing import unsupported
 from edgecnn.codegen.lowering.rules import lowers
-from edgecnn.codegen.lowering.state import sizes_of, unsupported
+from edgecnn.codegen.lowering.values import sizes_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir

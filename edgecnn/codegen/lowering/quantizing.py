@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgecnn.codegen.lowering.refusing import unsupported
 from edgecnn.codegen.lowering.rules import lowers
-from edgecnn.codegen.lowering.state import sizes_of, unsupported
+from edgecnn.codegen.lowering.values import sizes_of
 from edgecnn.codegen.program import Tensor
 
 if TYPE_CHECKING:

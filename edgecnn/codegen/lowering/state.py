@@ -6,98 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from edgecnn.codegen.lowering.clipping import clip_bounds
+from edgecnn.codegen.lowering.refusing import unsupported
+from edgecnn.codegen.lowering.values import (
+    LARGEST,
+    Moved,
+    Scale,
+    Source,
+    Target,
+    sizes_of,
+    view,
+)
 from edgecnn.codegen.program import Layer, Number, Read, Tensor
-from edgecnn.errors import ModelError
 
 if TYPE_CHECKING:
     import numpy as np
     import onnx_ir as ir
     from numpy.typing import NDArray
-
-# No float is beyond it, so clipping to it changes nothing.
-LARGEST = 3.4028234663852886e38
-
-
-@dataclass(frozen=True)
-class Scale:
-    """What unsigned bytes stand for: `(byte - zero) * scale`.
-
-    Attributes:
-        scale: A float32.
-        zero: The zero point; of signed bytes with 128 added, as they are.
-    """
-
-    scale: float
-    zero: int
-
-
-@dataclass(frozen=True, eq=False)
-class Source:
-    """A value that a node reads.
-
-    Attributes:
-        tensor: Where it is.
-        scale: What its bytes stand for; None of floats.
-    """
-
-    tensor: Tensor
-    scale: Scale | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Target:
-    """What becomes of a node's output in the same kernel.
-
-    Attributes:
-        values: The values that the kernel's result is known as.
-        low: What it is clipped to, as a float.
-        high: As low.
-        scale: What it is quantized with at last; None if it stays a float.
-    """
-
-    values: tuple[ir.Value, ...]
-    low: float = -LARGEST
-    high: float = LARGEST
-    scale: Scale | None = None
-
-    @property
-    def number(self) -> Number:
-        """Type of the result."""
-        return "float32" if self.scale is None else "uint8"
-
-    @property
-    def clips(self) -> bool:
-        """Something is clipped that a float or a byte could hold."""
-        return self.low > -LARGEST or self.high < LARGEST
-
-    @property
-    def byte_range(self) -> tuple[int, int]:
-        """The bytes between which a quantized result is clipped."""
-        assert self.scale is not None
-        low, high = (quantize(bound, self.scale) for bound in (self.low, self.high))
-        return low, high
-
-
-@dataclass(frozen=True, eq=False)
-class Moved:
-    """What a node moves without changing it.
-
-    Attributes:
-        tensor: What it reads: floats, or bytes.
-        target: What becomes of its output.
-    """
-
-    tensor: Tensor
-    target: Target
-
-
-def quantize(value: float, scale: Scale) -> int:
-    """Quantize one number as QuantizeLinear does, halves to even."""
-    import numpy as np
-
-    with np.errstate(over="ignore"):
-        found = np.rint(np.float32(value) / np.float32(scale.scale)) + np.float32(scale.zero)
-    return int(min(max(found, 0.0), 255.0))
 
 
 @dataclass(eq=False)
@@ -384,56 +309,3 @@ class Lowering:
 
     def _missing(self, value: ir.Value) -> Source:
         raise unsupported(value, "which reads what no layer gives")
-
-
-def clip_bounds(lower: Lowering, node: ir.Node) -> tuple[float, float] | None:
-    """Give between what a node clips; None if it does something else."""
-    if node.op_type == "Relu":
-        return 0.0, LARGEST
-    if node.op_type != "Clip":
-        return None
-    bounds = [-LARGEST, LARGEST]
-    for place in (1, 2):
-        value = node.inputs[place] if place < len(node.inputs) else None
-        if value is None:
-            continue
-        found = lower.constant(value)
-        if found is None or found.size != 1:
-            return None
-        bounds[place - 1] = min(max(float(found.item()), -LARGEST), LARGEST)
-    return bounds[0], bounds[1]
-
-
-def view(tensor: Tensor, shape: tuple[int, ...], *, picture: bool) -> Tensor:
-    """Give a tensor's memory another shape."""
-    return Tensor(tensor.name, shape, tensor.number, picture, tensor.memory)
-
-
-def sizes_of(tensor: Tensor, scale: Scale | None = None) -> dict[str, int | float]:
-    """Give the numbers in the struct of a kernel that goes over all pixels alike."""
-    sizes: dict[str, int | float] = {
-        "height": tensor.height,
-        "width": tensor.width,
-        "channels": tensor.channels,
-    }
-    return sizes if scale is None else sizes | {"scale": scale.scale, "zero": scale.zero}
-
-
-def unsupported(where: ir.Node | ir.Value | None, why: str) -> ModelError:
-    """Say what C cannot be made of, and where it is in the graph."""
-    import onnx_ir as ir
-
-    node = where.producer() if isinstance(where, ir.Value) else where
-    name = "the graph" if node is None else f"'{node.name or node.outputs[0].name}'"
-    kind = "" if node is None else f" ({node.op_type})"
-    return ModelError(
-        f"C cannot be made of {name}{kind}, {why}.",
-        "Change that part of the net, or use a runtime such as ONNX Runtime.",
-    )
-
-
-def round_float(value: np.floating[Any] | float) -> float:
-    """Round to float32."""
-    import numpy as np
-
-    return float(np.float32(value))

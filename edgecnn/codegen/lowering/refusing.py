@@ -1,0 +1,23 @@
+"""The sentence that says what C cannot be made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgecnn.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+
+def unsupported(where: ir.Node | ir.Value | None, why: str) -> ModelError:
+    """Say what C cannot be made of, and where it is in the graph."""
+    import onnx_ir as ir
+
+    node = where.producer() if isinstance(where, ir.Value) else where
+    name = "the graph" if node is None else f"'{node.name or node.outputs[0].name}'"
+    kind = "" if node is None else f" ({node.op_type})"
+    return ModelError(
+        f"C cannot be made of {name}{kind}, {why}.",
+        "Change that part of the net, or use a runtime such as ONNX Runtime.",
+    )
