@@ -103,7 +103,7 @@ def _needs(tensor: Tensor, layers: Sequence[Layer], step: int) -> tuple[Pads, in
     pads, last = NO_PADS, step
     for place, layer in enumerate(layers):
         for read in layer.reads:
-            if read.tensor is tensor:
+            if read.tensor.memory is tensor:
                 top, left, bottom, right = map(max, zip(pads, read.pads, strict=True))
                 pads, last = (top, left, bottom, right), place
     return pads, last
