@@ -76,7 +76,8 @@ def print_scenarios(found: ScenarioReport) -> None:
     if found.energy:
         _print_energy(found)
     for missing in found.not_measured:
-        say(f"Not measured: {missing.what}, for {missing.why}. {missing.remedy}".rstrip())
+        why = missing.why.rstrip(".")
+        say(f"Not measured: {missing.what}, for {why}. {missing.remedy}".rstrip())
 
 
 def _print_idle(found: ScenarioReport) -> None:

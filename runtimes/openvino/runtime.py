@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
+from threading import Lock
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,8 @@ class OpenvinoSession:
     def __init__(self, module: ModuleType, programs: Programs, first: Any, specs: _Specs) -> None:
         self._module = module
         self._programs: Programs | None = programs
+        # A program has one request of its own, which answers one caller at a time.
+        self._turn = Lock()
         self.inputs, self.outputs = specs
         self.provider = _provider(first)
         self.precision = _PRECISIONS[first.get_property("INFERENCE_PRECISION_HINT").get_type_name()]
@@ -79,7 +82,8 @@ class OpenvinoSession:
         program = self._program(inputs)
         feed = {number: inputs[spec.name] for number, spec in enumerate(self.inputs)}
         try:
-            values = program(feed, share_inputs=False).to_tuple()
+            with self._turn:
+                values = program(feed, share_inputs=False).to_tuple()
         except Exception as error:
             raise _crashed(sentence(error)) from error
         return {spec.name: value for spec, value in zip(self.outputs, values, strict=True)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -128,6 +129,21 @@ def test_sessions_do_not_mix(
         _assert_same(two.run(pixels), logits)
         one.close()
         _assert_same(two.run(pixels), logits)
+
+
+def test_several_threads_may_call_one_session(
+    place: Place, net: Variant, tiny_net: TinyNet
+) -> None:
+    with place.open(net) as session:
+        images = [tiny_net.images[number : number + 1] for number in range(4)]
+        alone = [session.run({"pixels": image})["logits"] for image in images]
+
+        def call(caller: int) -> bool:
+            found = (session.run({"pixels": images[caller]})["logits"] for _ in range(50))
+            return all((each == alone[caller]).all() for each in found)
+
+        with ThreadPoolExecutor(4) as callers:
+            assert list(callers.map(call, range(4))) == [True] * 4
 
 
 def test_inputs_are_left_alone(place: Place, case: graphs.Case) -> None:

@@ -26,6 +26,7 @@ from edgecnn.benchmark.scenarios.turns import (
     Scenario,
     without_spinning,
 )
+from edgecnn.runtime import load_runtime
 from edgecnn.stats import Interval
 from edgecnn.worker import Opened, Prepared
 
@@ -78,7 +79,8 @@ class Throughput:
     Attributes:
         variant: What was called.
         callers: How many at once.
-        spinning: Whether the engine's threads wait by spinning; `-` where there is but one.
+        spinning: Whether the engine's threads wait by spinning; `-` where there is but one, or the
+            runtime has no such option.
         calls: Timed calls in all.
         images_per_second: Images in a second, all callers together, with the 95 % interval over
             the sessions.
@@ -135,7 +137,7 @@ def scenario(subjects: Sequence[Subject], callers: Sequence[int], extent: Extent
 
 
 def extras(subjects: Sequence[Subject]) -> list[Extra]:
-    """Give what else to open: the same without spinning, where there is more than one thread."""
+    """Give what else to open: the same without spinning, where threads could spin."""
     return [
         Extra(without_spinning(subject), subject.name, lambda opened: opened.threads > 1)
         for subject in subjects
@@ -269,4 +271,9 @@ def _from(batches: Sequence[Arrays], caller: int) -> list[Arrays]:
 
 
 def _spinning(subject: Subject) -> Spinning:
-    return "off" if (subject.place.options or {}).get("spinning") == "off" else "on"
+    given = (subject.place.options or {}).get("spinning")
+    if given is None and "spinning" not in getattr(
+        load_runtime(subject.place.runtime), "OPTIONS", {}
+    ):
+        return "-"
+    return "off" if given == "off" else "on"

@@ -140,16 +140,17 @@ def test_where_all_have_crashed_the_scenarios_that_follow_find_nobody() -> None:
     assert run.report.concurrency == ()
 
 
-def test_a_runtime_that_has_no_such_option_says_so(tiny_net: TinyNet, tmp_path: Path) -> None:
+def test_a_runtime_whose_threads_never_spin_is_measured_once(
+    tiny_net: TinyNet, tmp_path: Path
+) -> None:
     file = tmp_path / "tiny.onnx"
     file.write_bytes(tiny_net.onnx())
     variant = Variant("net", "fp32", "onnx", (str(file),))
     slow = Subject("net", variant, _ones, Place("reference", threads=2))
     run = ScenarioRun(Wanted(callers=(2,)), material(slow))
     run.go(0.01, quiet)
-    assert {row.spinning for row in run.report.concurrency} == {"on"}
-    (missing,) = run.report.not_measured
-    assert missing.what == "net without spinning"
+    assert {row.spinning for row in run.report.concurrency} == {"-"}
+    assert run.report.not_measured == ()
 
 
 def test_energy_is_read_in_the_worker(tmp_path: Path) -> None:
