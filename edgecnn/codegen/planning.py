@@ -89,7 +89,7 @@ def plan(program: Program) -> Plan:
 def _drafts(program: Program) -> Iterator[Buffer]:
     outside = {program.input, *program.outputs}
     for step, layer in enumerate(program.layers):
-        if layer.writes in outside:
+        if layer.writes in outside or layer.part:
             continue
         pads, last = _needs(layer.writes, program.layers, step)
         draft = Buffer(layer.writes, 0, 0, pads, step, last)

@@ -94,9 +94,10 @@ class Layer:
         reads: What it reads; the kernel's first parameters.
         writes: What it makes; the next one.
         constants: Weights and tables, as the kernel wants them; the parameters behind these.
-        shape: The numbers in the kernel's struct, by their names. Steps through memory, such as
-            `in_row`, are not among them: the plan gives them.
+        shape: The numbers in the kernel's struct, by their names. The plan adds the steps through
+            memory, such as `in_row`, that are not among them.
         macs: Multiply-accumulates.
+        part: An earlier layer began what it writes, and it writes another part of that.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Layer:
     constants: tuple[NDArray[Any], ...] = ()
     shape: Mapping[str, int | float] = field(default_factory=dict)
     macs: int = 0
+    part: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -215,11 +215,14 @@ class Lowering:
         constants: tuple[NDArray[Any], ...] = (),
         shape: Mapping[str, int | float] | None = None,
         macs: int = 0,
+        *,
+        part: bool = False,
     ) -> None:
         """Add a layer."""
         name = str(node.name or node.outputs[0].name)
         whole = tuple(each if isinstance(each, Read) else Read(each) for each in reads)
-        self.layers.append(Layer(name, kernel, whole, writes, constants, dict(shape or {}), macs))
+        sizes = dict(shape or {})
+        self.layers.append(Layer(name, kernel, whole, writes, constants, sizes, macs, part))
 
     # ------------------------------------------------------------ how things lie
 
@@ -280,7 +283,7 @@ class Lowering:
             return None
         point = 0 if zero is None else int(zero.item())
         signed = zero is not None and zero.dtype.name == "int8"
-        return Scale(float(scale.item()), point + 128 * signed)
+        return Scale(float(scale.item()), point + 128 * signed, signed)
 
     def _quantized(self, value: ir.Value) -> Source | None:
         node = value.producer()

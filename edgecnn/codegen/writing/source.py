@@ -107,7 +107,7 @@ def _constant(name: str, values: NDArray[Any]) -> str:
 
 
 def _struct(writer: Writer, kernel: Kernel, layer: Layer, name: str) -> Iterator[str]:
-    known = dict(layer.shape) | _steps(writer, kernel, layer)
+    known = _steps(writer, kernel, layer) | dict(layer.shape)
     yield f"static const struct {kernel.name} {name} = {{"
     for each in kernel.fields:
         yield f"    {literal(known.pop(each.name), each.kind)}, /* {each.name} */"
@@ -173,7 +173,7 @@ def _run(writer: Writer) -> str:
 
 def _border(writer: Writer, layer: Layer) -> Iterator[str]:
     buffer = writer.plan.buffers.get(layer.writes)
-    if buffer is None or buffer.pads == NO_PADS:
+    if buffer is None or buffer.pads == NO_PADS or layer.part:
         return
     tensor = layer.writes
     fill = next(
