@@ -14,6 +14,8 @@
 #pragma clang fp contract(off)
 #elif defined(__GNUC__)
 #pragma GCC optimize("fp-contract=off")
+/* It keeps pixels in registers that sums need. */
+#pragma GCC optimize("no-predictive-commoning")
 #elif !defined(__cplusplus)
 #pragma STDC FP_CONTRACT OFF
 #endif
@@ -24,13 +26,17 @@
 #define INLINE static inline
 #endif
 
-/* Sums live in registers only where the loops over them are written out. */
+/* Sums live in registers only where the loops over them are written out; the loops around these must
+   not be, or the code outgrows its cache. */
 #if defined(__clang__)
-#define UNROLL _Pragma("unroll")
+#define UNROLL _Pragma("clang loop unroll(full)")
+#define ROLL _Pragma("clang loop unroll(disable)")
 #elif defined(__GNUC__)
 #define UNROLL _Pragma("GCC unroll 16")
+#define ROLL _Pragma("GCC unroll 1")
 #else
 #define UNROLL
+#define ROLL
 #endif
 
 /* Weights lie in blocks of so many output channels. */

@@ -5,6 +5,7 @@
  * dilated or the picture has more channels than it reads. `in` points to where the first window
  * begins: what is around the picture is in the buffer, and holds zeros. */
 #include "simd.h"
+#include "tiles.h"
 
 struct conv_f32 {
     int height, width, channels;     /* of the output */
@@ -28,53 +29,75 @@ INLINE void floats_store_some(float *to, floats value, int count)
     }
 }
 
+/* Some pixels beside one another, some vectors of channels: all sums stay in registers. */
 INLINE void conv_f32_tile(const float *in, float *out, const float *weights, const float *bias,
-                          const struct conv_f32 *s, int pixels, int channels)
+                          const struct conv_f32 *s, int pixels, int vectors, int channels)
 {
-    enum { VECTORS = FLOAT_CHANNELS / FLOATS };
     const floats low = floats_all(s->low), high = floats_all(s->high);
-    floats sums[FLOAT_PIXELS][VECTORS];
+    floats sums[2 * FLOAT_PIXELS][FLOAT_CHANNELS / FLOATS];
     UNROLL for (int p = 0; p < pixels; p++)
-        UNROLL for (int v = 0; v < VECTORS; v++)
+        UNROLL for (int v = 0; v < vectors; v++)
             sums[p][v] = floats_load(bias + v * FLOATS);
-    for (int y = 0; y < s->rows; y++) {
-        for (int x = 0; x < s->runs; x++) {
+    ROLL for (int y = 0; y < s->rows; y++) {
+        ROLL for (int x = 0; x < s->runs; x++) {
             const float *at = in + y * s->dilation_y * s->in_row + x * s->dilation_x * s->in_pixel;
-            for (int k = 0; k < s->run; k++, weights += BLOCK) {
+            ROLL for (int k = 0; k < s->run; k++, weights += BLOCK) {
                 UNROLL for (int p = 0; p < pixels; p++) {
                     floats pixel = floats_all(at[p * s->stride_x * s->in_pixel + k]);
-                    UNROLL for (int v = 0; v < VECTORS; v++)
+                    UNROLL for (int v = 0; v < vectors; v++)
                         sums[p][v] = floats_fma(pixel, floats_load(weights + v * FLOATS), sums[p][v]);
                 }
             }
         }
     }
     UNROLL for (int p = 0; p < pixels; p++)
-        UNROLL for (int v = 0; v < VECTORS; v++)
+        UNROLL for (int v = 0; v < vectors; v++)
             floats_store_some(out + p * s->out_pixel + v * FLOATS,
                               floats_min(floats_max(sums[p][v], low), high), channels - v * FLOATS);
+}
+
+#if defined(HALVES)
+#include "conv_half_f32.h"
+#endif
+
+/* A tile of one block: of half of it, where no more channels are left. */
+INLINE void conv_f32_tile_of(const float *in, float *out, const float *weights, const float *bias,
+                             const struct conv_f32 *s, int pixels, int channels)
+{
+    enum { VECTORS = FLOAT_CHANNELS / FLOATS };
+#if defined(HALVES)
+    if (channels <= HALVES) {
+        conv_half_f32_tile(in, out, weights, bias, s, pixels, channels);
+        return;
+    }
+#endif
+    conv_f32_tile(in, out, weights, bias, s, pixels,
+                  VECTORS > 1 && channels <= FLOAT_CHANNELS / 2 ? VECTORS / 2 : VECTORS, channels);
+}
+
+/* All pixels, some channels of one block. */
+INLINE void conv_f32_block(const float *in, float *out, const float *weights, const float *bias,
+                           const struct conv_f32 *s, int channels)
+{
+    const int most = channels <= FLOAT_CHANNELS / 2 ? 2 * FLOAT_PIXELS : FLOAT_PIXELS;
+    const int length = tile_length(s->width, most), shorter = length - 1;
+    const int step = s->stride_x * s->in_pixel;
+    ROLL for (int y = 0; y < s->height; y++, in += s->stride_y * s->in_row, out += s->out_row) {
+        int x = 0;
+        ROLL for (; x < length * tiles_of_length(s->width, length); x += length)
+            conv_f32_tile_of(in + x * step, out + x * s->out_pixel, weights, bias, s, length, channels);
+        ROLL for (; x < s->width; x += shorter)
+            conv_f32_tile_of(in + x * step, out + x * s->out_pixel, weights, bias, s, shorter, channels);
+    }
 }
 
 INLINE void conv_f32(const float *in, float *out, const float *weights, const float *bias,
                      const struct conv_f32 *s)
 {
-    const int block = s->rows * s->runs * s->run * BLOCK;
-    for (int c = 0; c < s->channels; c += FLOAT_CHANNELS) {
-        const float *packed = weights + c / BLOCK * block + c % BLOCK;
-        const int channels = s->channels % FLOAT_CHANNELS ? s->channels - c : FLOAT_CHANNELS;
-        for (int y = 0; y < s->height; y++) {
-            const float *row = in + y * s->stride_y * s->in_row;
-            float *to = out + y * s->out_row + c;
-            int x = 0;
-            for (; x + FLOAT_PIXELS <= s->width; x += FLOAT_PIXELS)
-                conv_f32_tile(row + x * s->stride_x * s->in_pixel, to + x * s->out_pixel, packed,
-                              bias + c, s, FLOAT_PIXELS, channels);
-            for (; x + 2 <= s->width; x += 2)
-                conv_f32_tile(row + x * s->stride_x * s->in_pixel, to + x * s->out_pixel, packed,
-                              bias + c, s, 2, channels);
-            for (; x < s->width; x++)
-                conv_f32_tile(row + x * s->stride_x * s->in_pixel, to + x * s->out_pixel, packed,
-                              bias + c, s, 1, channels);
-        }
-    }
+    const int block = s->rows * s->runs * s->run * BLOCK, rest = s->channels % FLOAT_CHANNELS;
+    int c = 0;
+    ROLL for (; c + FLOAT_CHANNELS <= s->channels; c += FLOAT_CHANNELS)
+        conv_f32_block(in, out + c, weights + c / BLOCK * block + c % BLOCK, bias + c, s, FLOAT_CHANNELS);
+    if (rest > 0)
+        conv_f32_block(in, out + c, weights + c / BLOCK * block + c % BLOCK, bias + c, s, rest);
 }

@@ -11,3 +11,14 @@ INLINE floats floats_max(floats a, floats b) { return _mm512_max_ps(a, b); }
 INLINE floats floats_min(floats a, floats b) { return _mm512_min_ps(a, b); }
 INLINE floats floats_fma(floats a, floats b, floats c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE void floats_store(float *to, floats value) { _mm512_storeu_ps(to, value); }
+
+/* Half as wide, for the last channels: eight or fewer would leave half of a wide vector idle. */
+#define HALVES 8
+typedef __m256 halves;
+
+INLINE halves halves_load(const float *from) { return _mm256_loadu_ps(from); }
+INLINE halves halves_all(float value) { return _mm256_set1_ps(value); }
+INLINE halves halves_max(halves a, halves b) { return _mm256_max_ps(a, b); }
+INLINE halves halves_min(halves a, halves b) { return _mm256_min_ps(a, b); }
+INLINE halves halves_fma(halves a, halves b, halves c) { return _mm256_fmadd_ps(a, b, c); }
+INLINE void halves_store(float *to, halves value) { _mm256_storeu_ps(to, value); }

@@ -1,0 +1,56 @@
+/* Convolution of a picture, channels last: unsigned bytes in, floats out.
+ *
+ * Each sum is multiplied by its channel's factor and clipped. */
+#include "conv_sums_u8.h"
+
+struct conv_u8_f32 {
+    int height, width, channels;     /* of the output */
+    int rows, runs, run;             /* of the kernel; a run in bytes, a multiple of four */
+    int dilation_y, dilation_x;
+    int stride_y, stride_x;
+    int in_row, in_pixel;            /* steps to the next one, in bytes */
+    int out_row, out_pixel;          /* of the output, in numbers */
+    float low, high;                 /* what the output is clipped to */
+};
+
+INLINE void conv_u8_f32_tile(const uint8_t *in, float *out, const int8_t *weights, const int32_t *bias,
+                            const float *factor, const struct conv_u8_f32 *s, int pixels, int channels)
+{
+    const struct conv_sums_u8 window = {s->rows, s->runs, s->run, s->dilation_y * s->in_row,
+                                        s->dilation_x * s->in_pixel, s->stride_x * s->in_pixel};
+    const int vectors = conv_vectors(channels);
+    ints sums[INT_PIXELS * CONV_VECTORS][CONV_VECTORS];
+    conv_sums_u8(sums, in, weights, bias, &window, pixels, vectors);
+    UNROLL for (int p = 0; p < pixels; p++)
+        UNROLL for (int v = 0; v < vectors; v++)
+            ints_scale_some(out + p * s->out_pixel + v * INTS, sums[p][v],
+                            factors_load(factor + v * INTS), s->low, s->high, channels - v * INTS);
+}
+
+/* All pixels, some channels of one block. */
+INLINE void conv_u8_f32_block(const uint8_t *in, float *out, const int8_t *weights, const int32_t *bias,
+                             const float *factor, const struct conv_u8_f32 *s, int channels)
+{
+    const int length = tile_length(s->width, conv_pixels(channels)), shorter = length - 1;
+    const int step = s->stride_x * s->in_pixel;
+    ROLL for (int y = 0; y < s->height; y++, in += s->stride_y * s->in_row, out += s->out_row) {
+        int x = 0;
+        ROLL for (; x < length * tiles_of_length(s->width, length); x += length)
+            conv_u8_f32_tile(in + x * step, out + x * s->out_pixel, weights, bias, factor, s, length, channels);
+        ROLL for (; x < s->width; x += shorter)
+            conv_u8_f32_tile(in + x * step, out + x * s->out_pixel, weights, bias, factor, s, shorter, channels);
+    }
+}
+
+INLINE void conv_u8_f32(const uint8_t *in, float *out, const int8_t *weights, const int32_t *bias,
+                       const float *factor, const struct conv_u8_f32 *s)
+{
+    const int block = s->rows * s->runs * s->run * BLOCK, rest = s->channels % INT_CHANNELS;
+    int c = 0;
+    ROLL for (; c + INT_CHANNELS <= s->channels; c += INT_CHANNELS)
+        conv_u8_f32_block(in, out + c, weights + c / BLOCK * block + c % BLOCK * 4, bias + c, factor + c, s,
+                        INT_CHANNELS);
+    if (rest > 0)
+        conv_u8_f32_block(in, out + c, weights + c / BLOCK * block + c % BLOCK * 4, bias + c, factor + c, s,
+                        rest);
+}
