@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from edgecnn.cli._bench_boards import board_option, run_boards
 from edgecnn.cli._bench_gates import baseline_options, bench_code, say_left_out
 from edgecnn.cli._bench_replay import print_replay, replay_code, replay_option, replaying
 from edgecnn.cli._bench_scenarios import scenario_options, wanted
@@ -96,6 +97,7 @@ if TYPE_CHECKING:
 )
 @baseline_options
 @replay_option
+@board_option
 @output_option
 @scenario_options
 @plain_options
@@ -110,6 +112,7 @@ def command(
     inconclusive: Literal["pass", "fail"] | None,
     markdown: Path | None,
     replay_file: Path | None,
+    boards: str | None,
     *,
     as_json: bool,
     **options: Any,
@@ -126,6 +129,9 @@ def command(
     """
     from edgecnn.benchmark import Interrupted
 
+    if boards:
+        run_boards(models, output, as_json=as_json)
+        return
     refuse_vain(options["fail_if"], inconclusive)
     refuse_unwritable(output, markdown)
     chosen = names(variants or "")
