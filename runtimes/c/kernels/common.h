@@ -1,12 +1,19 @@
 /* What every kernel needs: fixed-size integers, inlining, and guards for equal results everywhere. */
+#include <float.h>
+#include <limits.h>
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__FAST_MATH__)
-#error "Compile this file without -ffast-math: it would answer differently from what was checked."
+/* Reordered sums and reciprocals round differently; rounding by adding and taking away a large number
+   vanishes altogether. */
+#if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__) || defined(__RECIPROCAL_MATH__) || defined(_M_FP_FAST)
+#error "Compile this file without -ffast-math, -Ofast, -funsafe-math-optimizations or /fp:fast: it would answer differently from what was checked."
 #endif
-#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16
-#error "Floats must be computed as floats: on 32-bit x86 add -msse2 -mfpmath=sse."
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0 && FLT_EVAL_METHOD != 16
+#error "Floats must be computed as floats, not as something wider: on 32-bit x86 add -msse2 -mfpmath=sse."
+#endif
+#if INT_MAX < 2147483647
+#error "This file counts with int, which has fewer than 32 bits here."
 #endif
 
 /* A product and a sum round twice, unless a kernel asks for one rounding by name. */
@@ -16,14 +23,28 @@
 #pragma GCC optimize("fp-contract=off")
 /* It keeps pixels in registers that sums need. */
 #pragma GCC optimize("no-predictive-commoning")
+#elif defined(_MSC_VER)
+#pragma fp_contract(off)
 #elif !defined(__cplusplus)
 #pragma STDC FP_CONTRACT OFF
 #endif
 
+/* Cores that have no instructions for floats scale their sums with whole numbers, to the same bytes.
+   Define EDGECNN_NO_FLOATS for one that is not known here. */
+#if defined(EDGECNN_NO_FLOATS) || defined(__SOFTFP__) || (defined(__riscv) && !defined(__riscv_flen))
+#define NO_FLOATS
+#endif
+
+/* INLINE functions become part of each layer, with its sizes as constants; ONCE ones are there once. */
 #if defined(__GNUC__) || defined(__clang__)
 #define INLINE static inline __attribute__((always_inline, unused))
+#define ONCE static __attribute__((noinline, unused))
+#elif defined(_MSC_VER)
+#define INLINE static __forceinline
+#define ONCE static __declspec(noinline)
 #else
 #define INLINE static inline
+#define ONCE static
 #endif
 
 /* Sums live in registers only where the loops over them are written out; the loops around these must

@@ -1,6 +1,5 @@
 /* x86 with AVX2 and FMA: 8 lanes. */
 #include <immintrin.h>
-#include "common.h"
 #include "floats_avx2.h"
 
 enum { INTS = 8, INT_CHANNELS = 16, INT_PIXELS = 4 };

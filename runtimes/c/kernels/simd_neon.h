@@ -1,0 +1,46 @@
+/* ARM with NEON: 4 lanes. */
+#include <arm_neon.h>
+#include "floats_neon.h"
+
+#if defined(__ARM_FEATURE_DOTPROD)
+#include "dot_neon_i8.h"
+#else
+#include "dot_neon.h"
+#endif
+
+/* A factor for each lane of sums. */
+typedef float32x4_t factors;
+INLINE factors factors_load(const float *from) { return vld1q_f32(from); }
+
+INLINE float32x4_t neon_scaled(ints sum, factors factor, float low, float high)
+{
+    const float32x4_t value = vmulq_f32(vcvtq_f32_s32(ints_total(sum)), factor);
+    return vminq_f32(vmaxq_f32(value, vdupq_n_f32(low)), vdupq_n_f32(high));
+}
+
+/* Halves to even; armv7 has no such instruction, and adding 1.5 * 2^23 leaves no bits behind the point. */
+INLINE int32x4_t neon_round(float32x4_t value)
+{
+#if defined(__aarch64__)
+    return vcvtnq_s32_f32(value);
+#else
+    const float32x4_t large = vdupq_n_f32(12582912.0f);
+    return vcvtq_s32_f32(vsubq_f32(vaddq_f32(value, large), large));
+#endif
+}
+
+/* Multiply, clip, round, add the zero point; low and high are without it. */
+INLINE void ints_requantise(uint8_t *to, ints sum, factors factor, float low, float high, int zero)
+{
+    const int32x4_t whole = neon_round(neon_scaled(sum, factor, low, high));
+    const uint16x4_t halves = vqmovun_s32(vaddq_s32(whole, vdupq_n_s32(zero)));
+    const uint8x8_t bytes = vqmovn_u16(vcombine_u16(halves, halves));
+    const uint32_t four_of_them = vget_lane_u32(vreinterpret_u32_u8(bytes), 0);
+    memcpy(to, &four_of_them, 4);
+}
+
+/* Multiply and clip. */
+INLINE void ints_scale(float *to, ints sum, factors factor, float low, float high)
+{
+    vst1q_f32(to, neon_scaled(sum, factor, low, high));
+}
