@@ -14,8 +14,10 @@ from edgecnn.codegen.planning import plan
 from edgecnn.codegen.program import Layer, Program
 from edgecnn.codegen.reading import read_graph
 from edgecnn.codegen.separating import separate
+from edgecnn.codegen.vectors import Vectors
 from edgecnn.codegen.writing.header import header
 from edgecnn.codegen.writing.numbers import identifier
+from edgecnn.codegen.writing.selftest import selftest, selftest_declaration
 from edgecnn.codegen.writing.source import Writer, source
 
 # Above it compilers take minutes and gigabytes for weights as text.
@@ -44,7 +46,15 @@ class Generated:
     arena_bytes: int
 
 
-def generate(content: bytes, *, where: str, name: str, prefix: str, kernels: Path) -> Generated:
+def generate(
+    content: bytes,
+    *,
+    where: str,
+    name: str,
+    prefix: str,
+    kernels: Path,
+    vectors: Vectors | None = None,
+) -> Generated:
     """Generate C from an ONNX file.
 
     Args:
@@ -53,6 +63,7 @@ def generate(content: bytes, *, where: str, name: str, prefix: str, kernels: Pat
         name: What the C files are called, without their endings.
         prefix: What the names of functions begin with.
         kernels: The folder of C kernels.
+        vectors: Golden images for the self-test; without them there is none.
 
     Raises:
         ModelError: C cannot be made of it; nothing was written.
@@ -63,8 +74,11 @@ def generate(content: bytes, *, where: str, name: str, prefix: str, kernels: Pat
     blob, content_of_blob = _blob(program)
     writer = Writer(program, placed, Kernels(kernels), prefix, blob)
     return Generated(
-        header=header(writer, content_of_blob),
-        source=source(writer, f"/* Made by edgecnn of {where}. */\n", f"{name}.h"),
+        header=header(
+            writer, content_of_blob, "" if vectors is None else selftest_declaration(writer)
+        ),
+        source=source(writer, f"/* Made by edgecnn of {where}. */\n", f"{name}.h")
+        + ("" if vectors is None else "\n" + selftest(writer, vectors)),
         weights=content_of_blob,
         prefix=prefix,
         program=program,

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from edgecnn.codegen import Generated, generate
+from edgecnn.codegen.vectors import read_vectors
 from edgecnn.errors import InputError
 from edgecnn.runtime import Converted, Options, TensorSpec, Variant
 
@@ -35,6 +36,7 @@ def convert(source: Variant, folder: Path, *, name: str, options: Options) -> Co
         name=name,
         prefix=prefix,
         kernels=KERNELS,
+        vectors=read_vectors(source),
     )
     files = {f"{name}.c": made.source.encode(), f"{name}.h": made.header.encode()}
     if made.weights is not None:

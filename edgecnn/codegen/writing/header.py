@@ -6,8 +6,8 @@ from edgecnn.codegen.writing.numbers import C_TYPES
 from edgecnn.codegen.writing.source import Writer
 
 
-def header(writer: Writer, weights: bytes | None) -> str:
-    """Write the header: what a caller needs to know, and the functions."""
+def header(writer: Writer, weights: bytes | None, more: str = "") -> str:
+    """Write the header: what a caller needs to know, and the functions; `more` stands last."""
     prefix, program = writer.prefix, writer.program
     great, kind = prefix.upper(), C_TYPES[program.input.number]
     first = "const void *weights, " if weights is not None else ""
@@ -27,7 +27,7 @@ extern "C" {{
 {size}
 void {prefix}_run({first}const {kind} *input, float *outputs);
 void {prefix}_run_in(void *arena, {first}const {kind} *input, float *outputs);
-
+{more}
 #ifdef __cplusplus
 }}
 #endif

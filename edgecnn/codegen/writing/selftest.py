@@ -82,7 +82,7 @@ def selftest(writer: Writer, vectors: Vectors) -> str:
 def selftest_declaration(writer: Writer) -> str:
     """Write the function's declaration, for the header."""
     return (
-        "#ifdef EDGECNN_SELFTEST\n"
+        "\n#ifdef EDGECNN_SELFTEST\n"
         "/* 0 if every golden image is answered as it must be, else the number (from 1) of the\n"
         " * first one that is not. */\n"
         f"int {writer.prefix}_selftest({_given(writer)});\n"
