@@ -64,9 +64,8 @@ def compile_library(source: Path, compiler: str, flags: tuple[str, ...]) -> Path
     if found is None:
         raise UnavailableError(f"There is no C compiler '{compiler}' here.", INSTALL)
     every = (*FLAGS, *flags)
-    header = source.with_suffix(".h")
     digest = hashlib.sha256()
-    for part in (source.read_bytes(), header.read_bytes(), _macros(found, every)):
+    for part in (*_texts(source), _macros(found, every)):
         digest.update(hashlib.sha256(part).digest())
     digest.update(" ".join((found.version, *every)).encode())
     target = cache_folder() / "c" / f"{digest.hexdigest()[:32]}.so"
@@ -74,6 +73,16 @@ def compile_library(source: Path, compiler: str, flags: tuple[str, ...]) -> Path
         target.parent.mkdir(parents=True, exist_ok=True)
         _compile(found, source, every, target)
     return target
+
+
+def _texts(source: Path) -> tuple[bytes, ...]:
+    try:
+        return source.read_bytes(), source.with_suffix(".h").read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"{error.filename} cannot be read: {error.strerror}.",
+            "Make it anew with `edgecnn export --format c`.",
+        ) from error
 
 
 def _macros(compiler: Compiler, flags: tuple[str, ...]) -> bytes:
@@ -90,6 +99,7 @@ def _compile(compiler: Compiler, source: Path, flags: tuple[str, ...], target: P
             command,
             capture_output=True,
             text=True,
+            errors="replace",
             stdin=subprocess.DEVNULL,
             env={**os.environ, "LC_ALL": "C"},
         )

@@ -76,4 +76,5 @@ def _facts(made: Generated) -> Facts:
         TensorSpec(given.name, given.number, shape),
         tuple(TensorSpec(each.name, each.number, each.shape) for each in made.program.outputs),
         0 if made.weights is None else len(made.weights),
+        made.arena_bytes,
     )

@@ -21,12 +21,14 @@ class Facts:
         input: What goes in, for one image.
         outputs: What comes out, float32, in the order in which they lie behind one another.
         weights_bytes: Size of the file of weights; 0 if they are in the C file.
+        arena_bytes: Memory that a call needs.
     """
 
     prefix: str
     input: TensorSpec
     outputs: tuple[TensorSpec, ...]
     weights_bytes: int
+    arena_bytes: int
 
 
 def write_facts(facts: Facts, path: Path) -> None:
@@ -47,6 +49,7 @@ def read_facts(path: Path) -> Facts:
             _spec(found["input"]),
             tuple(map(_spec, found["outputs"])),
             int(found["weights_bytes"]),
+            int(found["arena_bytes"]),
         )
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}.", _REMEDY) from error

@@ -79,7 +79,7 @@ def open_session(variant: Variant, *, provider: str, threads: int, options: Opti
         raise _refusal(variant.path, "its weights are not those that were written")
     flags = ("-march=native",) if chosen["cpu"] == "native" else ()
     library = compile_library(files[".c"], chosen["compiler"], flags)
-    return CSession(library, facts, weights)
+    return CSession(files[".c"], library, facts, weights)
 
 
 def _refusal(path: Path, why: str) -> ModelError:

@@ -7,8 +7,10 @@ import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from threading import local
 from typing import TYPE_CHECKING, Any
 
+from edgecnn.errors import ModelError
 from edgecnn.runtime import TensorSpec
 
 from .facts import Facts
@@ -23,24 +25,25 @@ _ALIGNMENT = 64
 
 
 class CSession:
-    """A net in a shared library."""
+    """A net in a shared library; each caller has memory of its own."""
 
     provider = "cpu"
 
-    def __init__(self, library: Path, facts: Facts, weights: Path | None) -> None:
-        function = getattr(ctypes.CDLL(str(library)), f"{facts.prefix}_run")
-        function.restype = None
+    def __init__(self, source: Path, library: Path, facts: Facts, weights: Path | None) -> None:
+        function = _function(source, library, f"{facts.prefix}_run_in")
         self._weights = None if weights is None else _aligned(weights)
-        self._function = function
+        self._function: Any = function
+        self._arena_bytes = facts.arena_bytes
+        self._own = local()
         self.inputs = (facts.input,)
         self.outputs = facts.outputs
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[np.generic]]:
         """Compute the outputs, by name."""
-        import numpy as np
-
-        whole = np.empty(sum(_size(spec) for spec in self.outputs), np.float32)
-        self._call(inputs, whole)()
+        if not hasattr(self._own, "arena"):
+            self._own.arena = _room(self._arena_bytes)
+        whole = self._whole()
+        self._call(inputs, self._own.arena, whole)()
         outputs: dict[str, NDArray[np.generic]] = {}
         place = 0
         for spec in self.outputs:
@@ -50,35 +53,41 @@ class CSession:
         return outputs
 
     def prepare(self, inputs: Arrays) -> Callable[[], object]:
-        """Give the call on these inputs."""
-        import numpy as np
-
-        return self._call(inputs, np.empty(sum(_size(spec) for spec in self.outputs), np.float32))
+        """Give the call of the C function on these inputs."""
+        return self._call(inputs, _room(self._arena_bytes), self._whole())
 
     def close(self) -> None:
         """Let go of the function; a library stays loaded while its process lives."""
         self._function = None
 
-    def _call(self, inputs: Arrays, outputs: NDArray[np.float32]) -> Callable[[], object]:
+    def _whole(self) -> NDArray[np.float32]:
+        import numpy as np
+
+        return np.empty(sum(map(_size, self.outputs)), np.float32)
+
+    def _call(
+        self, inputs: Arrays, arena: NDArray[np.uint8], outputs: NDArray[np.float32]
+    ) -> Callable[[], object]:
+        import numpy as np
+
         (spec,) = self.inputs
-        arrays: list[Any] = [inputs[spec.name], outputs]
+        arrays: list[NDArray[Any]] = [arena, np.ascontiguousarray(inputs[spec.name]), outputs]
         if self._weights is not None:
-            arrays.insert(0, self._weights)
-        pointers = [ctypes.c_void_p(array.ctypes.data) for array in arrays]
-        return _Call(partial(self._function, *pointers), arrays)
+            arrays.insert(1, self._weights)
+        # These pointers keep their arrays alive, too.
+        return partial(self._function, *(each.ctypes.data_as(ctypes.c_void_p) for each in arrays))
 
 
-class _Call:
-    """A call that keeps the memory alive that it works on."""
-
-    __slots__ = ("_arrays", "_function")
-
-    def __init__(self, function: Callable[[], object], arrays: list[Any]) -> None:
-        self._function = function
-        self._arrays = arrays
-
-    def __call__(self) -> object:
-        return self._function()
+def _function(source: Path, library: Path, name: str) -> Any:
+    try:
+        function = getattr(ctypes.CDLL(str(library)), name)
+    except (AttributeError, OSError) as error:
+        raise ModelError(
+            f"{source} has no function {name}.",
+            "Make it anew with `edgecnn export --format c`.",
+        ) from error
+    function.restype = None
+    return function
 
 
 def _size(spec: TensorSpec) -> int:
@@ -89,8 +98,15 @@ def _aligned(path: Path) -> NDArray[np.uint8]:
     import numpy as np
 
     content = np.fromfile(path, np.uint8)
-    room = np.empty(len(content) + _ALIGNMENT, np.uint8)
-    start = -room.ctypes.data % _ALIGNMENT
-    whole = room[start : start + len(content)]
+    whole = _room(len(content))
     whole[:] = content
     return whole
+
+
+def _room(size: int) -> NDArray[np.uint8]:
+    """Give memory that begins where vectors may."""
+    import numpy as np
+
+    room = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % _ALIGNMENT
+    return room[start : start + size]
