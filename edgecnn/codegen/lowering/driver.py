@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from edgecnn.codegen.reading import Read
 
-_MOST_NAMED = 3
-
 
 def lower(read: Read) -> Program:
     """Turn a graph into layers.
@@ -31,21 +29,25 @@ def lower(read: Read) -> Program:
     _check_operators(read.graph, set(known))
     given = _input(state)
     for node in read.graph:
+        if any(0 in state.shape(value) for value in node.outputs if value.name):
+            raise unsupported(node, "which gives no numbers at all")
         if node not in state.absorbed:
             known[node.op_type](state, node)
-    outputs = tuple(_output(state, value, given) for value in read.graph.outputs)
+    outputs = tuple(_output(state, value) for value in read.graph.outputs)
     return Program(given, outputs, tuple(state.layers))
 
 
 def _check_operators(graph: ir.Graph, known: set[str]) -> None:
     foreign = [node for node in graph if not (node.name or "").startswith(NAMESPACE)]
-    strange = [node for node in foreign if node.domain or node.op_type not in known]
+    strange: dict[str, list[str]] = {}
+    for node in foreign:
+        if node.domain or node.op_type not in known:
+            kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+            strange.setdefault(kind, []).append(f"'{node.name or node.outputs[0].name}'")
     if strange:
-        named = [f"{node.op_type} ('{node.name or node.outputs[0].name}')" for node in strange]
-        named = list(dict.fromkeys(named))
-        more = f" and {len(named) - _MOST_NAMED} more" if len(named) > _MOST_NAMED else ""
+        named = [f"{kind} ({', '.join(each)})" for kind, each in strange.items()]
         raise ModelError(
-            f"C cannot be made of {', '.join(named[:_MOST_NAMED])}{more}: there is no kernel.",
+            f"C cannot be made of {', '.join(named)}: there is no kernel.",
             "Change that part of the net, or use a runtime such as ONNX Runtime.",
         )
 
@@ -93,18 +95,21 @@ def _pixels(state: Lowering, value: ir.Value, prefix: list[ir.Node]) -> Tensor:
     return given
 
 
-def _output(state: Lowering, value: ir.Value, given: Tensor) -> Tensor:
+def _output(state: Lowering, value: ir.Value) -> Tensor:
     """Give a tensor that the caller's memory can be: floats, as ONNX has them, read by nobody."""
     node = value.producer()
     if node is None:
         raise unsupported(value, "which is an input and an output at once")
-    tensor = state.plain(state.floats(value), node)
+    found = state.at_hand(value)
+    as_it_lies = found.scale is None and found.tensor.number == "float32"
+    tensor = state.plain(found.tensor if as_it_lies else state.floats(value), node)
     read = any(
         each.tensor.memory is tensor.memory for layer in state.layers for each in layer.reads
     )
-    if tensor.view_of is None and not read and tensor is not given:
+    name, shape = str(value.name), state.shape(value)
+    if tensor.view_of is None and not read and (tensor.name, tensor.shape) == (name, shape):
         return tensor
-    made = Tensor(tensor.name, tensor.shape)
+    made = Tensor(name, shape)
     sizes = {"height": 1, "width": 1, "channels": tensor.size}
     state.add(node, "copy_f32", (tensor,), made, shape=sizes)
     return made

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from edgecnn.codegen.lowering.clipping import clip_bounds
+from edgecnn.codegen.lowering.layouts import Layouts
 from edgecnn.codegen.lowering.refusing import unsupported
 from edgecnn.codegen.lowering.values import (
     LARGEST,
@@ -35,6 +36,7 @@ class Lowering:
         layers: What was made so far.
         sources: Where the values are that were made so far.
         absorbed: Nodes that a kernel of an earlier one computes, too.
+        layouts: How tensors lie.
     """
 
     graph: ir.Graph
@@ -42,9 +44,10 @@ class Lowering:
     layers: list[Layer] = field(default_factory=list)
     sources: dict[ir.Value, Source] = field(default_factory=dict)
     absorbed: set[ir.Node] = field(default_factory=set)
-    _pictures: dict[Tensor, Tensor] = field(default_factory=dict)
-    _plain: dict[Tensor, Tensor] = field(default_factory=dict)
-    _flat: dict[Tensor, Tensor] = field(default_factory=dict)
+    _floats: dict[ir.Value, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.layouts = Layouts(self.layers)
 
     # ------------------------------------------------------------ what a node reads
 
@@ -56,24 +59,26 @@ class Lowering:
 
     def source(self, value: ir.Value | None) -> Source:
         """Give a value as it is at hand: as floats, or as bytes behind a DequantizeLinear."""
-        found = self._at_hand(value)
-        node = value.producer() if value is not None else None
-        if found.tensor in self._flat and node is not None:
-            return Source(self.plain(found.tensor, node), found.scale)
-        return found
+        found = self.at_hand(value)
+        return Source(self.layouts.settled(found.tensor, self._giver(value)), found.scale)
 
-    def _at_hand(self, value: ir.Value | None) -> Source:
+    def at_hand(self, value: ir.Value | None) -> Source:
+        """Give a value as `source` does; what was only moved may still lie in another order."""
         assert value is not None
-        return self._quantized(value) or self.sources.get(value) or self._missing(value)
+        found = self._quantized(value) or self.sources.get(value)
+        if found is None and value.const_value is not None:
+            found = self.sources[value] = self._constant(value, value.const_value.numpy(), None)
+        return found or self._missing(value)
 
     def floats(self, value: ir.Value | None) -> Tensor:
         """Give a value as floats; a DequantizeLinear is computed where nothing else will do."""
         assert value is not None
-        found = self.sources.get(value)
-        if found is None:
-            bytes_ = self._quantized(value) or self._missing(value)
-            found = self.sources[value] = Source(self._dequantized(value, bytes_))
-        return found.tensor
+        if value not in self._floats:
+            found = self.sources.get(value) or self.at_hand(value)
+            settled = Source(self.layouts.settled(found.tensor, self._giver(value)), found.scale)
+            name = str(value.name)
+            self._floats[value] = self.as_floats(settled, self._giver(value), name)
+        return self._floats[value]
 
     def weights(self, value: ir.Value | None) -> tuple[NDArray[Any], NDArray[Any] | None, Any]:
         """Give constant numbers with the scale and the zero point of each channel.
@@ -111,18 +116,20 @@ class Lowering:
 
     def flattened(self, value: ir.Value | None, node: ir.Node) -> tuple[Source, Tensor | None]:
         """Give a row of numbers; of a picture as it lies, with the picture."""
-        source = self._at_hand(value)
-        picture = self._flat.get(source.tensor)
+        source = self.at_hand(value)
+        picture = self.layouts.picture_of(source.tensor)
         if picture is not None:
             return Source(view(picture, source.tensor.shape, picture=False), source.scale), picture
         return Source(self.plain(source.tensor, node), source.scale), None
 
-    def as_floats(self, source: Source, node: ir.Node) -> Tensor:
+    def as_floats(self, source: Source, node: ir.Node, name: str = "") -> Tensor:
         """Give a source as floats, as it lies."""
-        if source.scale is None:
-            return source.tensor
         old = source.tensor
-        made = Tensor(f"{old.name}/floats", old.shape, "float32", old.picture)
+        if source.scale is None and old.number == "float32":
+            return old
+        if source.scale is None:
+            raise unsupported(node, "which computes with whole numbers")
+        made = Tensor(name or f"{old.name}/floats", old.shape, "float32", old.picture)
         self.add(node, "dequantize_u8", (old,), made, shape=sizes_of(old, source.scale))
         return made
 
@@ -137,33 +144,47 @@ class Lowering:
     # ------------------------------------------------------------ what a node gives
 
     def target(
-        self, node: ir.Node, *, clip: bool = True, only: Scale | Literal["any"] | None = "any"
+        self,
+        node: ir.Node,
+        *,
+        clip: bool = True,
+        only: Scale | Literal["any"] | None = "any",
+        output: int = 0,
     ) -> Target:
         """Find what the kernel of a node may do at its end: clip, then quantize.
 
         What is found is taken for done: `give` must follow.
 
         Args:
-            node: A node with one output.
+            node: A node.
             clip: The kernel can clip.
             only: The scale that it can quantize with; None if it cannot.
+            output: Which of the node's outputs it is about.
         """
-        value, low, high = node.outputs[0], -LARGEST, LARGEST
+        value, low, high = node.outputs[output], -LARGEST, LARGEST
         while clip and (bounds := self._clip_behind(value)) is not None:
             reader, least, most = bounds
             self.absorbed.add(reader)
             low, high = min(max(low, least), most), max(min(high, most), least)
             value = reader.outputs[0]
-        readers = self._readers(value)
-        scales = {self.scale_of(each) for each in readers if each.op_type == "QuantizeLinear"}
-        whole = all(each.op_type == "QuantizeLinear" for each in readers)
-        if not readers or value.is_graph_output() or not whole or len(scales) != 1:
-            return Target((value,), low, high)
-        (scale,) = scales
+        scale = self.scale_behind(value)
         if scale is None or only not in ("any", scale):
             return Target((value,), low, high)
+        readers = self.readers(value)
         self.absorbed.update(readers)
         return Target(tuple(each.outputs[0] for each in readers), low, high, scale)
+
+    def scale_behind(self, value: ir.Value) -> Scale | None:
+        """Give the scale with which all who read a value quantize it; None if they do not."""
+        readers = self.readers(value)
+        if value.is_graph_output() or any(each.op_type != "QuantizeLinear" for each in readers):
+            return None
+        scales = {self.scale_of(each) for each in readers}
+        return scales.pop() if len(scales) == 1 else None
+
+    def readers(self, value: ir.Value) -> list[ir.Node]:
+        """Give the nodes that read a value, each once."""
+        return list(dict.fromkeys(use.node for use in value.uses()))
 
     def give(self, target: Target, tensor: Tensor) -> None:
         """Make a tensor known as what a kernel's result is known as."""
@@ -177,12 +198,6 @@ class Lowering:
             self.add(node, "quantize_u8", (tensor,), made, shape=sizes_of(made, target.scale))
             tensor = made
         self.give(target, tensor)
-
-    def give_flattened(self, target: Target, picture: Tensor, shape: tuple[int, ...]) -> None:
-        """Make a picture known as a row; it is laid out as one only if something asks for that."""
-        row = Tensor(picture.name, shape, picture.number)
-        self._flat[row] = picture
-        self.give(target, row)
 
     def tensor(
         self,
@@ -232,44 +247,11 @@ class Lowering:
         Raises:
             ModelError: It is no [1, C, H, W].
         """
-        if tensor.picture:
-            return tensor
-        if len(tensor.shape) != 4 or tensor.shape[0] != 1:
-            sizes = ", ".join(map(str, tensor.shape))
-            raise unsupported(node, f"which works on [{sizes}], not on a picture [1, C, H, W]")
-        if tensor not in self._pictures:
-            made = Tensor(tensor.name, tensor.shape, tensor.number, picture=True)
-            _, channels, height, width = tensor.shape
-            if height * width == 1 or channels == 1:
-                made = view(tensor, tensor.shape, picture=True)
-            else:
-                self._move(node, "interleave", tensor, made, made)
-            self._pictures[tensor] = made
-        return self._pictures[tensor]
+        return self.layouts.picture(tensor, node)
 
     def plain(self, tensor: Tensor, node: ir.Node) -> Tensor:
         """Give a tensor as ONNX has it."""
-        if tensor in self._flat:
-            picture = self._flat[tensor]
-            return view(self.plain(picture, node), tensor.shape, picture=False)
-        if not tensor.picture:
-            return tensor
-        if tensor not in self._plain:
-            made = Tensor(tensor.name, tensor.shape, tensor.number)
-            if tensor.height * tensor.width == 1 or tensor.channels == 1:
-                made = view(tensor, tensor.shape, picture=False)
-            else:
-                self._move(node, "planes", tensor, made, tensor)
-            self._plain[tensor] = made
-        return self._plain[tensor]
-
-    def _move(self, node: ir.Node, kernel: str, old: Tensor, new: Tensor, picture: Tensor) -> None:
-        sizes = {
-            "height": picture.height,
-            "width": picture.width,
-            "channels": picture.channels,
-        }
-        self.add(node, f"{kernel}_{old.suffix}", (old,), new, shape=sizes)
+        return self.layouts.plain(tensor, node)
 
     # ------------------------------------------------------------ quantization
 
@@ -283,32 +265,45 @@ class Lowering:
             return None
         point = 0 if zero is None else int(zero.item())
         signed = zero is not None and zero.dtype.name == "int8"
-        return Scale(float(scale.item()), point + 128 * signed, signed)
+        return Scale(float(scale.item()), point + 128 * signed)
 
     def _quantized(self, value: ir.Value) -> Source | None:
         node = value.producer()
         if node is None or node.op_type != "DequantizeLinear" or node.inputs[0] is None:
             return None
-        known, scale = self.sources.get(node.inputs[0]), self.scale_of(node)
+        read, scale = node.inputs[0], self.scale_of(node)
+        if scale is not None and read not in self.sources and read.const_value is not None:
+            self.sources[read] = self._constant(read, read.const_value.numpy(), scale)
+        known = self.sources.get(read)
         return None if known is None or scale is None else Source(known.tensor, scale)
 
-    def _dequantized(self, value: ir.Value, source: Source) -> Tensor:
-        old, node = source.tensor, value.producer()
-        assert source.scale is not None
-        assert node is not None
-        made = Tensor(str(value.name), old.shape, "float32", old.picture)
-        self.add(node, "dequantize_u8", (old,), made, shape=sizes_of(old, source.scale))
-        return made
+    def _constant(self, value: ir.Value, numbers: NDArray[Any], scale: Scale | None) -> Source:
+        """Put constants where kernels find what is computed."""
+        import numpy as np
 
-    def _readers(self, value: ir.Value) -> list[ir.Node]:
-        return list(dict.fromkeys(use.node for use in value.uses()))
+        if scale is None:
+            numbers = numbers.astype(np.float32)
+        elif numbers.dtype == np.int8:
+            numbers = numbers.view(np.uint8) ^ np.uint8(128)
+        kind: Number = "float32" if scale is None else "uint8"
+        made = Tensor(str(value.name), numbers.shape, kind)
+        sizes = {"size": made.size}
+        layer = Layer(made.name, f"constant_{made.suffix}", (), made, (numbers,), sizes)
+        self.layers.append(layer)
+        return Source(made)
+
+    def _giver(self, value: ir.Value | None) -> ir.Node:
+        """Give the node after which copies of a value are named."""
+        assert value is not None
+        node = value.producer()
+        return next(use.node for use in value.uses()) if node is None else node
 
     def _clip_behind(self, value: ir.Value) -> tuple[ir.Node, float, float] | None:
-        readers = self._readers(value)
+        readers = self.readers(value)
         if len(readers) != 1 or value.is_graph_output():
             return None
         bounds = clip_bounds(self, readers[0])
         return None if bounds is None else (readers[0], *bounds)
 
-    def _missing(self, value: ir.Value) -> Source:
+    def _missing(self, value: ir.Value | None) -> Source:
         raise unsupported(value, "which reads what no layer gives")

@@ -21,12 +21,10 @@ class Scale:
     Attributes:
         scale: A float32.
         zero: The zero point; of signed bytes with 128 added, as they are.
-        signed: ONNX has them as int8, and computes with them as such.
     """
 
     scale: float
     zero: int
-    signed: bool = False
 
 
 @dataclass(frozen=True, eq=False)

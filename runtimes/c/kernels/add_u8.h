@@ -1,25 +1,38 @@
-/* Two pictures of the same size, added: unsigned bytes, each with a scale and a zero point.
+/* Two tensors, added: bytes, each with a scale and a zero point.
  *
- * The arithmetic is that of ONNX Runtime's QLinearAdd, in its order: factors are the inputs' scales
- * over the output's, and the constant is what the three zero points come to. */
-#include "common.h"
+ * The arithmetic is that of ONNX Runtime's QLinearAdd on x86, in its order: factors are the inputs'
+ * scales over the output's, and the constant is what the three zero points come to. What is
+ * repeated along an axis has a step of 0 there. */
+#include "fused.h"
 
 struct add_u8 {
     int height, width, channels;
-    int in_row, other_row, out_row;  /* steps to the next row, in bytes */
+    int in_row, in_pixel, in_step;   /* steps to the next row, pixel and channel, in bytes */
+    int other_row, other_pixel, other_step;
+    int out_row, out_pixel;
     float in_factor, other_factor;
     float constant;
     int low, high;                   /* what the output is clipped to */
 };
 
+INLINE uint8_t add_u8_one(int in, int other, const struct add_u8 *s)
+{
+    float sum = fused((float)other, s->other_factor, s->constant);
+    sum = fused((float)in, s->in_factor, sum);
+    sum = sum > -1e6f ? sum : -1e6f;
+    const int whole = round_even(sum < 1e6f ? sum : 1e6f);
+    const int most = whole < s->high ? whole : s->high;
+    return (uint8_t)(most > s->low ? most : s->low);
+}
+
 INLINE void add_u8(const uint8_t *in, const uint8_t *other, uint8_t *out, const struct add_u8 *s)
 {
     for (int y = 0; y < s->height; y++)
-        for (int i = 0; i < s->width * s->channels; i++) {
-            float sum = s->constant + (float)in[y * s->in_row + i] * s->in_factor;
-            sum = sum + (float)other[y * s->other_row + i] * s->other_factor;
-            int whole = round_even(sum < -1e6f ? -1e6f : sum > 1e6f ? 1e6f : sum);
-            whole = whole > s->low ? whole : s->low;
-            out[y * s->out_row + i] = (uint8_t)(whole < s->high ? whole : s->high);
+        for (int x = 0; x < s->width; x++) {
+            const uint8_t *left = in + y * s->in_row + x * s->in_pixel;
+            const uint8_t *right = other + y * s->other_row + x * s->other_pixel;
+            uint8_t *to = out + y * s->out_row + x * s->out_pixel;
+            for (int c = 0; c < s->channels; c++)
+                to[c] = add_u8_one(left[c * s->in_step], right[c * s->other_step], s);
         }
 }
