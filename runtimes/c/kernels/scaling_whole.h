@@ -4,7 +4,7 @@
  * 24 bits, and that to a whole number. Two of these matter only where the product lies so near the
  * middle of two whole numbers that its rounding can reach it; everything else is rounded once. */
 
-/* mantissa / 2^shift; zero, and what is too small for a mantissa of 24 bits, scale all sums to zero. */
+/* mantissa / 2^shift. Zero, too, has a mantissa here: its shift takes every sum to zero. */
 typedef struct {
     uint32_t mantissa;
     int shift;
@@ -18,10 +18,9 @@ INLINE factor_parts factor_load(const float *from)
 {
     uint32_t bits;
     memcpy(&bits, from, sizeof bits);
-    const int exponent = (int)(bits >> 23);
     factor_parts parts;
-    parts.mantissa = exponent ? (bits & 0x7fffffu) | 0x800000u : 0;
-    parts.shift = 150 - exponent;
+    parts.mantissa = (bits & 0x7fffffu) | 0x800000u;
+    parts.shift = 150 - (int)(bits >> 23);
     return parts;
 }
 

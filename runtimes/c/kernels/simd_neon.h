@@ -2,11 +2,23 @@
 #include <arm_neon.h>
 #include "floats_neon.h"
 
+/* Four neighbouring bytes, in every lane. */
+INLINE uint8x16_t neon_four(const uint8_t *from)
+{
+    uint32_t bytes;
+    memcpy(&bytes, from, sizeof bytes);
+    return vreinterpretq_u8_u32(vdupq_n_u32(bytes));
+}
+
 #if defined(__ARM_FEATURE_DOTPROD)
 #include "dot_neon_i8.h"
 #else
 #include "dot_neon.h"
 #endif
+
+INLINE ints ints_load(const int32_t *from) { return ints_of(vld1q_s32(from)); }
+INLINE ints ints_none(void) { return ints_of(vdupq_n_s32(0)); }
+INLINE ints ints_max(ints a, ints b) { return ints_of(vmaxq_s32(ints_total(a), ints_total(b))); }
 
 /* A factor for each lane of sums. */
 typedef float32x4_t factors;
@@ -18,8 +30,8 @@ INLINE float32x4_t neon_scaled(ints sum, factors factor, float low, float high)
     return vminq_f32(vmaxq_f32(value, vdupq_n_f32(low)), vdupq_n_f32(high));
 }
 
-/* Halves to even; armv7 has no such instruction, and adding 1.5 * 2^23 leaves no bits behind the point. */
-INLINE int32x4_t neon_round(float32x4_t value)
+/* Round halves to even; for armv7, which cannot, adding 1.5 * 2^23 leaves no bits behind the point. */
+INLINE int32x4_t neon_rounded(float32x4_t value)
 {
 #if defined(__aarch64__)
     return vcvtnq_s32_f32(value);
@@ -32,11 +44,11 @@ INLINE int32x4_t neon_round(float32x4_t value)
 /* Multiply, clip, round, add the zero point; low and high are without it. */
 INLINE void ints_requantise(uint8_t *to, ints sum, factors factor, float low, float high, int zero)
 {
-    const int32x4_t whole = neon_round(neon_scaled(sum, factor, low, high));
-    const uint16x4_t halves = vqmovun_s32(vaddq_s32(whole, vdupq_n_s32(zero)));
-    const uint8x8_t bytes = vqmovn_u16(vcombine_u16(halves, halves));
-    const uint32_t four_of_them = vget_lane_u32(vreinterpret_u32_u8(bytes), 0);
-    memcpy(to, &four_of_them, 4);
+    const int32x4_t whole = neon_rounded(neon_scaled(sum, factor, low, high));
+    const uint16x4_t half = vqmovun_s32(vaddq_s32(whole, vdupq_n_s32(zero)));
+    const uint8x8_t bytes = vqmovn_u16(vcombine_u16(half, half));
+    const uint32_t found = vget_lane_u32(vreinterpret_u32_u8(bytes), 0);
+    memcpy(to, &found, sizeof found);
 }
 
 /* Multiply and clip. */
