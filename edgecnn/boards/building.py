@@ -31,7 +31,6 @@ _OVERFLOW = re.compile(r"region `(\w+)' overflowed by (\d+) bytes")
 _LENGTH = r"\b{} \(\w+\) : ORIGIN = \w+, LENGTH = (\d+)([KM])"
 _UNITS = {"K": 1 << 10, "M": 1 << 20}
 _MEMORY = {"FLASH": "flash", "RAM": "RAM"}
-_ARENA = re.compile(r"^#define \w+_ARENA_BYTES (\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ def build(variant: Variant, board: Board, tools: Tools, folder: Path) -> Image:
     gcc.compile(sources / "start.c", "start.o", _OWN_FLAGS)
     gcc.compile(sources / "run.c", "run.o", [*_OWN_FLAGS, *_defines(facts, files)])
     gcc.link(sources)
-    sizes = _sizes(tools, folder / "net.elf", files[".h"].read_text())
+    sizes = _sizes(tools, folder / "net.elf", facts.arena_bytes)
     return Image(folder / "net.elf", sizes, facts.input, facts.outputs)
 
 
@@ -189,16 +188,14 @@ def _defines(facts: Any, files: dict[str, Path]) -> list[str]:
     return words + ([f'-DWEIGHTS="{files[".bin"]}"'] if ".bin" in files else [])
 
 
-def _sizes(tools: Tools, file: Path, header: str) -> Sizes:
+def _sizes(tools: Tools, file: Path, arena: int) -> Sizes:
     said = subprocess.run([tools.size, "-A", str(file)], capture_output=True, text=True, check=True)
     rows = [line.split() for line in said.stdout.splitlines() if line.startswith(".")]
     sections = {row[0]: int(row[1]) for row in rows}
-    arena = _ARENA.search(header)
-    assert arena, header
     return Sizes(
         code=sections.get(".text", 0) + sections.get(".ARM.exidx", 0),
         weights=sections.get(".rodata", 0) + sections.get(".weights", 0),
         data=sections.get(".data", 0),
-        arena=int(arena[1]),
-        bss=sections.get(".bss", 0) - int(arena[1]),
+        arena=arena,
+        bss=sections.get(".bss", 0) - arena,
     )
