@@ -30,23 +30,20 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from installed import installed_bytes
 from lanes import PLAIN, TUNED, Lane, lanes, name, tell
+from measured import Turn, multiply_accumulates, peaks, plan, turns
 
 from edgecnn.benchmark.engine import Run
 from edgecnn.benchmark.estimate import LatencyComparison
-from edgecnn.benchmark.plan import make_plan
 from edgecnn.benchmark.samples import Samples
 from edgecnn.benchmark.summing import Measured, comparisons, latency
-from edgecnn.bundle import Bundle, open_bundle
-from edgecnn.inspection import inspect
-from edgecnn.profiling.peaks import measure_peaks
+from edgecnn.bundle import open_bundle
 from edgecnn.profiling.report import Peaks
 from edgecnn.records import to_builtins
 from edgecnn.reports import make_report
@@ -115,31 +112,6 @@ class Result:
     turns: list[Turn] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Turn:
-    """One turn of one process; times in nanoseconds.
-
-    Attributes:
-        lane: The runtime with its settings, the variant and the threads.
-        replicate: Counted from 0.
-        process: Its place among all.
-        at_seconds: When it began, since the run did.
-        calls: Timed calls.
-        median_ns: Median.
-        minimum_ns: Fastest.
-        cpu_ns: CPU time of all threads during these calls.
-    """
-
-    lane: str
-    replicate: int
-    process: int
-    at_seconds: float
-    calls: int
-    median_ns: float
-    minimum_ns: int
-    cpu_ns: int
-
-
 def main() -> None:
     options = arguments()
     results: list[Result] = []
@@ -178,28 +150,6 @@ def arguments() -> argparse.Namespace:
 
 def share(text: str) -> float:
     return parse(text).value
-
-
-def plan(options: argparse.Namespace) -> Any:
-    return replace(make_plan(options.seconds), replicates=options.replicates)
-
-
-def peaks(threads: int) -> Peaks:
-    tell(f"measuring what this machine can do on {threads} threads", 0)
-    return measure_peaks("ort", "cpu", threads, {}, {})
-
-
-def multiply_accumulates(bundle: Bundle) -> int | None:
-    (found,) = inspect(bundle, ["fp32"]).variants
-    return found.graph.macs if found.graph else None
-
-
-def turns(samples: Samples) -> Iterator[Turn]:
-    for block in samples.blocks:
-        for leg in block.legs:
-            times, lane = leg.times_ns, samples.sessions[leg.session].variant
-            figures = (len(times), median(times), min(times), leg.cpu_ns)
-            yield Turn(lane, block.replicate, leg.session, leg.at_seconds, *figures)
 
 
 def row(lane: Lane, result: Result, samples: Samples) -> Row:

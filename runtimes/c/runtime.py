@@ -5,12 +5,13 @@ compiler, here with the system's. A library is compiled once and kept in the cac
 
 Options:
     compiler: `cc` (default, the system's own), `gcc` or `clang`.
-    cpu: `native` (default) compiles for this CPU with all that it has, `any` for every CPU of its
-        kind, as a device's compiler without flags would.
+    cpu: `native` (default) compiles for this CPU with all that it has, `x86-64-v3` for every x86
+        with AVX2, `any` for every CPU of its kind, as a compiler without flags does.
 """
 
 from __future__ import annotations
 
+import platform
 from pathlib import Path
 
 from edgecnn.errors import ModelError
@@ -29,6 +30,7 @@ __all__ = [
     "OPTIONS",
     "PROVIDERS",
     "availability",
+    "choices",
     "convert",
     "open_session",
 ]
@@ -37,7 +39,7 @@ NAME = "c"
 FORMATS = frozenset({"c"})
 PROVIDERS = ("cpu",)
 MOST_THREADS = 1
-OPTIONS = {"compiler": ("cc", "gcc", "clang"), "cpu": ("native", "any")}
+OPTIONS = {"compiler": ("cc", "gcc", "clang"), "cpu": ("native", "any", "x86-64-v3")}
 LIMITS = {
     "batch": "The C code takes one image at a time.",
     "inputs": "The C code takes one image.",
@@ -60,6 +62,13 @@ def availability(provider: str) -> Availability:
     return Availability(ok=False, reason="There is no C compiler here.", remedy=INSTALL)
 
 
+def choices(provider: str) -> dict[str, tuple[str, ...]]:
+    """Give the options that this machine's compilers take."""
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    cpus = tuple(each for each in OPTIONS["cpu"] if x86 or not each.startswith("x86"))
+    return OPTIONS | {"cpu": cpus}
+
+
 def open_session(variant: Variant, *, provider: str, threads: int, options: Options) -> CSession:
     """Compile and load what `convert` wrote.
 
@@ -68,7 +77,7 @@ def open_session(variant: Variant, *, provider: str, threads: int, options: Opti
         ModelError: A file is missing or damaged, or the compiler refuses it.
         UnavailableError: There is no such compiler.
     """
-    chosen = choose_options(NAME, OPTIONS, options)
+    chosen = choose_options(NAME, choices(provider), options)
     files = {Path(file).suffix: Path(file) for file in variant.files}
     missing = [ending for ending in (".c", ".h", ".json") if ending not in files]
     if missing:
@@ -77,7 +86,7 @@ def open_session(variant: Variant, *, provider: str, threads: int, options: Opti
     weights = files.get(".bin")
     if (weights.stat().st_size if weights else 0) != facts.weights_bytes:
         raise _refusal(variant.path, "its weights are not those that were written")
-    flags = ("-march=native",) if chosen["cpu"] == "native" else ()
+    flags = () if chosen["cpu"] == "any" else (f"-march={chosen['cpu']}",)
     library = compile_library(files[".c"], chosen["compiler"], flags)
     return CSession(files[".c"], library, facts, weights)
 

@@ -24,6 +24,11 @@ _MACROS = """\
 #define ALIGNED
 #define APART static
 #endif
+
+/* Who measures layers may define this as what is to be done behind the one of that number. */
+#ifndef EDGECNN_AFTER
+#define EDGECNN_AFTER(number)
+#endif
 """
 
 
@@ -152,6 +157,7 @@ def _run(writer: Writer) -> str:
             words.append(_pointer(writer, read.tensor, back, const=True))
         words.append(_pointer(writer, layer.writes, 0, const=False))
         lines.append(f"    {_name(number, layer)}_run({', '.join(words)});")
+        lines.append(f"    EDGECNN_AFTER({number})")
     again = ("weights, " if blob else "") + "input, outputs"
     return "\n".join(
         [
