@@ -15,6 +15,7 @@ from edgecnn.codegen.program import Layer, Program
 from edgecnn.codegen.reading import read_graph
 from edgecnn.codegen.separating import separate
 from edgecnn.codegen.vectors import Vectors
+from edgecnn.codegen.winograd import filter_minimally
 from edgecnn.codegen.writing.header import header
 from edgecnn.codegen.writing.numbers import identifier
 from edgecnn.codegen.writing.selftest import selftest, selftest_declaration
@@ -54,6 +55,7 @@ def generate(
     prefix: str,
     kernels: Path,
     vectors: Vectors | None = None,
+    winograd: bool = True,
 ) -> Generated:
     """Generate C from an ONNX file.
 
@@ -64,11 +66,13 @@ def generate(
         prefix: What the names of functions begin with.
         kernels: The folder of C kernels.
         vectors: Golden images for the self-test; without them there is none.
+        winograd: Save products where that takes more memory (`edgecnn.codegen.winograd`).
 
     Raises:
         ModelError: C cannot be made of it; nothing was written.
     """
-    program = separate(lower(read_graph(content, where)))
+    program = lower(read_graph(content, where))
+    program = separate(filter_minimally(program) if winograd else program)
     placed = plan(program)
     prefix = identifier(prefix)
     blob, content_of_blob = _blob(program)

@@ -60,6 +60,13 @@
 #define ROLL
 #endif
 
+/* What a pointer points to is read anew from here on: kept in registers, it would push sums out. */
+#if defined(__GNUC__) || defined(__clang__)
+#define FORGET(pointer) __asm__ volatile("" : "+r"(pointer))
+#else
+#define FORGET(pointer) (void)(pointer)
+#endif
+
 /* Weights lie in blocks of so many output channels. */
 enum { BLOCK = 16 };
 

@@ -17,6 +17,11 @@ struct conv_f32 {
     float low, high;                 /* what the output is clipped to */
 };
 
+INLINE floats floats_clip(floats value, float low, float high)
+{
+    return floats_min(floats_max(value, floats_all(low)), floats_all(high));
+}
+
 /* The last block may have fewer channels than a vector. */
 INLINE void floats_store_some(float *to, floats value, int count)
 {
@@ -33,8 +38,9 @@ INLINE void floats_store_some(float *to, floats value, int count)
 INLINE void conv_f32_tile(const float *in, float *out, const float *weights, const float *bias,
                           const struct conv_f32 *s, int pixels, int vectors, int channels)
 {
-    const floats low = floats_all(s->low), high = floats_all(s->high);
+    const float *low = &s->low, *high = &s->high;
     floats sums[2 * FLOAT_PIXELS][FLOAT_CHANNELS / FLOATS];
+    FORGET(bias);
     UNROLL for (int p = 0; p < pixels; p++)
         UNROLL for (int v = 0; v < vectors; v++)
             sums[p][v] = floats_load(bias + v * FLOATS);
@@ -50,10 +56,12 @@ INLINE void conv_f32_tile(const float *in, float *out, const float *weights, con
             }
         }
     }
+    FORGET(low);
+    FORGET(high);
     UNROLL for (int p = 0; p < pixels; p++)
         UNROLL for (int v = 0; v < vectors; v++)
             floats_store_some(out + p * s->out_pixel + v * FLOATS,
-                              floats_min(floats_max(sums[p][v], low), high), channels - v * FLOATS);
+                              floats_clip(sums[p][v], *low, *high), channels - v * FLOATS);
 }
 
 #if defined(HALVES)

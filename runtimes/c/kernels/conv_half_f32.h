@@ -17,6 +17,6 @@ INLINE void conv_half_f32_tile(const float *in, float *out, const float *weights
     UNROLL for (int p = 0; p < pixels; p++) {
         float all[HALVES];
         halves_store(all, halves_min(halves_max(sums[p], low), high));
-        memcpy(out + p * s->out_pixel, all, (size_t)channels * sizeof *out);
+        memcpy(out + p * s->out_pixel, all, (size_t)smaller(channels, HALVES) * sizeof *out);
     }
 }

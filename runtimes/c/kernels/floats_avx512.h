@@ -6,6 +6,7 @@ typedef __m512 floats;
 INLINE floats floats_load(const float *from) { return _mm512_loadu_ps(from); }
 INLINE floats floats_all(float value) { return _mm512_set1_ps(value); }
 INLINE floats floats_add(floats a, floats b) { return _mm512_add_ps(a, b); }
+INLINE floats floats_sub(floats a, floats b) { return _mm512_sub_ps(a, b); }
 INLINE floats floats_mul(floats a, floats b) { return _mm512_mul_ps(a, b); }
 INLINE floats floats_max(floats a, floats b) { return _mm512_max_ps(a, b); }
 INLINE floats floats_min(floats a, floats b) { return _mm512_min_ps(a, b); }

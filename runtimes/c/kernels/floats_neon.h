@@ -10,6 +10,7 @@ typedef float32x4_t floats;
 INLINE floats floats_load(const float *from) { return vld1q_f32(from); }
 INLINE floats floats_all(float value) { return vdupq_n_f32(value); }
 INLINE floats floats_add(floats a, floats b) { return vaddq_f32(a, b); }
+INLINE floats floats_sub(floats a, floats b) { return vsubq_f32(a, b); }
 INLINE floats floats_mul(floats a, floats b) { return vmulq_f32(a, b); }
 INLINE floats floats_max(floats a, floats b) { return vmaxq_f32(a, b); }
 INLINE floats floats_min(floats a, floats b) { return vminq_f32(a, b); }

@@ -10,6 +10,7 @@ typedef float floats;
 INLINE floats floats_load(const float *from) { return *from; }
 INLINE floats floats_all(float value) { return value; }
 INLINE floats floats_add(floats a, floats b) { return a + b; }
+INLINE floats floats_sub(floats a, floats b) { return a - b; }
 INLINE floats floats_mul(floats a, floats b) { return a * b; }
 INLINE floats floats_max(floats a, floats b) { return a > b ? a : b; }
 INLINE floats floats_min(floats a, floats b) { return a < b ? a : b; }
