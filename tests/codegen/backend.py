@@ -7,7 +7,6 @@ are neither floats nor bytes are left out.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,10 +41,14 @@ class Case:
     expected: dict[str, NDArray[Any]]
 
 
-@cache
-def names(*modules: str) -> tuple[str, ...]:
-    """Name the cases with one node that feed floats or bytes, in modules such as `conv`."""
-    return tuple(sorted(name for name, each in _cases(*modules).items() if _feeds(each)))
+def names(*modules: str, constant: Sequence[int] = ()) -> list[str]:
+    """Name the cases with one node that feed floats or bytes, in modules such as `conv`.
+
+    Args:
+        modules: Where in the suite to look.
+        constant: Which inputs do not count.
+    """
+    return sorted(name for name, each in _cases(*modules).items() if _feeds(each, constant))
 
 
 def case(name: str, *modules: str, constant: Sequence[int] = ()) -> Case:
@@ -92,9 +95,10 @@ def _cases(*modules: str) -> dict[str, Any]:
     }
 
 
-def _feeds(found: Any) -> bool:
+def _feeds(found: Any, constant: Sequence[int]) -> bool:
     ((inputs, _),) = found.data_sets
-    return any(str(getattr(each, "dtype", "")) in _KINDS for each in inputs)
+    fed = [each for place, each in enumerate(inputs) if place not in constant]
+    return any(str(getattr(each, "dtype", "")) in _KINDS for each in fed)
 
 
 def _operators(module: str) -> list[str]:
@@ -109,19 +113,10 @@ def _model(
     constants: dict[str, NDArray[Any]],
     row: NDArray[Any],
 ) -> onnx.ModelProto:
-    nodes, start = [], 0
-    constants = dict(constants)
+    nodes = [] if len(data) == 1 else [_split(data, constants)]
     for name, array in data.items():
-        constants |= {
-            f"{name}/from": np.array([start]),
-            f"{name}/to": np.array([start + array.size]),
-            f"{name}/axis": np.array([1]),
-            f"{name}/shape": np.array(array.shape, np.int64),
-        }
-        start += math.prod(array.shape)
-        cut = ["row", f"{name}/from", f"{name}/to", f"{name}/axis"]
-        nodes.append(helper.make_node("Slice", cut, [f"{name}/flat"], f"{name}/cut"))
-        shaped = [f"{name}/flat", f"{name}/shape"]
+        constants[f"{name}/shape"] = np.array(array.shape, np.int64)
+        shaped = ["row" if len(data) == 1 else f"{name}/flat", f"{name}/shape"]
         nodes.append(helper.make_node("Reshape", shaped, [name], f"{name}/shaped"))
     nodes += model.graph.node
     nodes[-1].name = nodes[-1].name or "node"
@@ -138,6 +133,13 @@ def _model(
         if value.type.tensor_type.elem_type != TensorProto.FLOAT:
             _dequantize(made.graph, value)
     return made
+
+
+def _split(data: dict[str, NDArray[Any]], constants: dict[str, NDArray[Any]]) -> onnx.NodeProto:
+    """Cut the row into what the case feeds."""
+    constants["sizes"] = np.array([array.size for array in data.values()])
+    flat = [f"{name}/flat" for name in data]
+    return helper.make_node("Split", ["row", "sizes"], flat, "cut", axis=1)
 
 
 def _dequantize(graph: onnx.GraphProto, value: onnx.ValueInfoProto) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def gather(
     node: ir.Node,
     moved: Moved,
     axis: int,
-    places: Sequence[int] | NDArray[np.int64],
+    places: Sequence[int] | NDArray[np.integer[Any]],
 ) -> None:
     """Give a node's output: what it moves, with some numbers of an axis, in any order."""
     taken = gathered(lower, node, moved.tensor, axis, places)
@@ -39,7 +39,7 @@ def gathered(
     node: ir.Node,
     tensor: Tensor,
     axis: int,
-    places: Sequence[int] | NDArray[np.int64],
+    places: Sequence[int] | NDArray[np.integer[Any]],
 ) -> Tensor:
     """Give a tensor with some numbers of an axis, in any order, some of them repeated."""
     old = lower.plain(tensor, node)

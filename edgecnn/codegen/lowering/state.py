@@ -206,17 +206,19 @@ class Lowering:
         like: Tensor | None = None,
         number: Number | None = None,
         picture: bool | None = None,
+        shape: tuple[int, ...] | None = None,
     ) -> Tensor:
         """Make the tensor that a kernel's result goes into.
 
         Args:
-            target: What it will be known as; the shape is its.
+            target: What it will be known as; the shape is its by default.
             like: A tensor as which it lies; a picture is one by default if it has four axes.
             number: Type of its elements; the target's by default.
             picture: It lies as a picture.
+            shape: Its shape.
         """
         value = target.values[0]
-        shape = self.shape(value)
+        shape = shape or self.shape(value)
         if picture is None:
             picture = len(shape) == 4 and shape[0] == 1 if like is None else like.picture
         return Tensor(str(value.name), shape, number or target.number, picture)
@@ -256,16 +258,26 @@ class Lowering:
     # ------------------------------------------------------------ quantization
 
     def scale_of(self, node: ir.Node) -> Scale | None:
-        """Read one scale and zero point for all; None where channels have their own."""
+        """Read one scale and zero point for all; None where channels have their own.
+
+        Raises:
+            ModelError: They are computed, or stand for something other than bytes.
+        """
         scale, zero = (
             self.constant(node.inputs[place]) if place < len(node.inputs) else None
             for place in (1, 2)
         )
         if scale is None or scale.size != 1 or (zero is not None and zero.size != 1):
             return None
+        self.check_bytes(node)
         point = 0 if zero is None else int(zero.item())
-        signed = zero is not None and zero.dtype.name == "int8"
-        return Scale(float(scale.item()), point + 128 * signed)
+        return Scale(float(scale.item()), point + 128 * (_bytes_of(node) == "INT8"))
+
+    def check_bytes(self, node: ir.Node) -> None:
+        """Refuse a QuantizeLinear or DequantizeLinear of anything but bytes and constants."""
+        kind = _bytes_of(node)
+        if kind not in ("UINT8", "INT8", "") and self.constant(node.inputs[0]) is None:
+            raise unsupported(node, f"whose numbers are {kind.lower()}, not bytes")
 
     def _quantized(self, value: ir.Value) -> Source | None:
         node = value.producer()
@@ -307,3 +319,13 @@ class Lowering:
 
     def _missing(self, value: ir.Value | None) -> Source:
         raise unsupported(value, "which reads what no layer gives")
+
+
+def _bytes_of(node: ir.Node) -> str:
+    """Give ONNX's name for the numbers on the quantized side of a node; empty if nobody says."""
+    value = (node.inputs if node.op_type == "DequantizeLinear" else node.outputs)[0]
+    zero = node.inputs[2] if len(node.inputs) > 2 else None
+    for each in (zero, value):
+        if each is not None and each.dtype is not None:
+            return each.dtype.name
+    return ""
