@@ -1,110 +1,67 @@
-"""A net, its golden inputs and its answers as one C program that needs nothing else.
-
-Inputs, outputs and the arena are heap blocks of exactly their sizes, so that a sanitizer sees every
-step beyond them. The program says how far the worst answer is off, and exits with 1 if that is more
-than it was allowed.
-"""
+"""A net, its golden inputs and its answers as one C program that needs nothing else."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 from numpy.typing import NDArray
 
-from edgecnn.codegen.writing.numbers import array
+from edgecnn.codegen.writing.numbers import array, literal
 from tests.codegen.compiled import WARNINGS, run_ort, write_net
 
-# Malloc gives no more than this on some systems; the arena of the nets here needs no more.
-_MAIN = """\
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include "net.h"
-
-enum {{ IMAGES = {images}, INPUT = {input}, OUTPUT = {output} }};
+# C programs of these tests.
+PROGRAMS = Path(__file__).parent / "c"
+_GOLDEN = """\
+enum {{ IMAGES = {images}, INPUT = {input}, OUTPUT = {output}, EXACT = {exact} }};
+static const float tolerance = {tolerance};
 static const float images[IMAGES * INPUT] = {{
 {image_numbers}
 }};
 static const float answers[IMAGES * OUTPUT] = {{
 {answer_numbers}
 }};
-
-/* How far an answer is off, by what the largest number of its image is. */
-static float distance(const float *found, const float *wanted)
-{{
-    float worst = 0, largest = 1e-30f;
-    for (int i = 0; i < OUTPUT; i++) {{
-        const float off = found[i] > wanted[i] ? found[i] - wanted[i] : wanted[i] - found[i];
-        const float size = wanted[i] < 0 ? -wanted[i] : wanted[i];
-        worst = off <= worst ? worst : off;
-        largest = size > largest ? size : largest;
-    }}
-    return worst / largest;
-}}
-
-int main(void)
-{{
-    float worst = 0;
-    for (int i = 0; i < IMAGES; i++) {{
-        float *input = (float *)malloc(INPUT * sizeof *input);
-        float *output = (float *)malloc(OUTPUT * sizeof *output);
-        void *arena = malloc(NET_ARENA_BYTES);
-        if (!input || !output || !arena)
-            return 2;
-        memset(arena, 0x7f, NET_ARENA_BYTES);
-        memcpy(input, images + i * INPUT, INPUT * sizeof *input);
-        net_run_in(arena, input, output);
-        const float off = distance(output, answers + i * OUTPUT);
-        worst = off <= worst ? worst : off;
-        free(arena);
-        free(output);
-        free(input);
-    }}
-    printf("%g\\n", (double)worst);
-    return (double)worst <= {tolerance:.9e} ? 0 : 1;
-}}
 """
 
 
 @dataclass(frozen=True)
 class Standalone:
-    """A program to be compiled.
+    """A program to be compiled: golden.c, with a net and its answers.
 
     Attributes:
-        folder: Where its files lie: main.c, net.c, net.h.
-        tolerance: How far its answers may be off, by the largest number of each; 0: to the bit.
+        folder: Where net.c, net.h and golden.h lie.
     """
 
     folder: Path
-    tolerance: float
 
-    def compile(self, command: Sequence[str], name: str) -> Path:
+    def compile(self, command: Sequence[str], program: Path) -> str:
         """Compile with a command, such as `gcc -O2`; a warning is an error.
 
-        Raises:
-            AssertionError: The compiler complains.
+        Returns:
+            What the compiler complains about; nothing, if it made the program.
         """
-        made = self.folder / name
-        line = [*command, *WARNINGS, "-o", str(made), "net.c", "main.c"]
-        done = subprocess.run(line, cwd=self.folder, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[:4000]
-        return made
+        line = [*command, *WARNINGS, f"-I{self.folder}", "-o", str(program)]
+        line += [str(self.folder / "net.c"), str(PROGRAMS / "golden.c")]
+        done = subprocess.run(line, capture_output=True, text=True)
+        assert (done.returncode == 0) == (not done.stderr), done.stderr[:4000]
+        return done.stderr[:4000]
 
-    def check(self, command: Sequence[str], name: str, emulator: Sequence[str] = ()) -> None:
+    def check(self, command: Sequence[str], program: Path, emulator: Sequence[str] = ()) -> None:
         """Compile and run; the answers must be the golden ones."""
-        made = self.compile(command, name)
-        done = subprocess.run([*emulator, str(made)], capture_output=True, text=True, timeout=60)
+        assert self.compile(command, program) == ""
+        done = subprocess.run([*emulator, str(program)], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, (done.returncode, done.stdout, done.stderr[-4000:])
 
 
 def write_standalone(
-    model: onnx.ModelProto, images: NDArray[Any], folder: Path, *, tolerance: float
+    model: onnx.ModelProto, images: NDArray[Any], folder: Path, *, exact: str, tolerance: float
 ) -> Standalone:
     """Write a net as a program, with the answers of ONNX Runtime.
 
@@ -112,22 +69,34 @@ def write_standalone(
         model: With one float input.
         images: [n, 1, C, H, W].
         folder: Where to.
-        tolerance: How far answers may be off, by the largest number of each.
+        exact: The first output, which must be equal to the bit.
+        tolerance: How far the others may be off, by the largest number of each image.
     """
     made = write_net(model, folder)
-    name = model.graph.input[0].name
     assert made.weights is None
-    answers = [
-        np.concatenate([each.reshape(-1) for each in run_ort(model, {name: image}).values()])
-        for image in images
-    ]
-    text = _MAIN.format(
+    name = model.graph.input[0].name
+    answers = [run_ort(model, {name: image}) for image in images]
+    numbers = np.stack([np.concatenate([*map(np.ravel, each.values())]) for each in answers])
+    assert next(iter(answers[0])) == exact
+    text = _GOLDEN.format(
         images=len(images),
         input=images[0].size,
-        output=answers[0].size,
+        output=numbers.shape[1],
+        exact=answers[0][exact].size,
+        tolerance=literal(tolerance, "float"),
         image_numbers=array(images),
-        answer_numbers=array(np.stack(answers)),
-        tolerance=tolerance,
+        answer_numbers=array(numbers),
     )
-    (folder / "main.c").write_text(text)
-    return Standalone(folder, tolerance)
+    (folder / "golden.h").write_text(text)
+    return Standalone(folder)
+
+
+def needs(packages: Mapping[str, str]) -> pytest.MarkDecorator:
+    """Skip a test where programs are missing, with the line that installs them.
+
+    Args:
+        packages: By program.
+    """
+    missing = [package for program, package in packages.items() if shutil.which(program) is None]
+    reason = f"Not installed: `apt-get install {' '.join(missing)}`."
+    return pytest.mark.skipif(bool(missing), reason=reason)

@@ -74,3 +74,11 @@ INLINE int smaller(int a, int b) { return a < b ? a : b; }
 
 /* Round halves to even. Adding 1.5 * 2^23 leaves no bits behind the point. */
 INLINE int round_even(float value) { return (int)((value + 12582912.0f) - 12582912.0f); }
+
+/* a * b, rounded before anything is added to it: clang's -ffp-contract=fast goes past its own pragma.
+   The product is below FLT_MAX, and no compiler knows it. */
+INLINE float product(float a, float b)
+{
+    const float found = a * b;
+    return found < FLT_MAX ? found : FLT_MAX;
+}

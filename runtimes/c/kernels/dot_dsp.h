@@ -9,21 +9,21 @@ typedef four weights_of_four;
 /* Four neighbouring bytes, for ints_dot. */
 INLINE four four_load(const uint8_t *from)
 {
-    uint32_t bytes;
+    uint32_t found;
     four wide;
-    memcpy(&bytes, from, 4);
-    __asm__("uxtb16 %0, %1" : "=r"(wide.even) : "r"(bytes));
-    __asm__("uxtb16 %0, %1, ror #8" : "=r"(wide.odd) : "r"(bytes));
+    memcpy(&found, from, sizeof found);
+    __asm__("uxtb16 %0, %1" : "=r"(wide.even) : "r"(found));
+    __asm__("uxtb16 %0, %1, ror #8" : "=r"(wide.odd) : "r"(found));
     return wide;
 }
 
 INLINE weights_of_four weights_load(const int8_t *from)
 {
-    uint32_t bytes;
+    uint32_t found;
     weights_of_four wide;
-    memcpy(&bytes, from, 4);
-    __asm__("sxtb16 %0, %1" : "=r"(wide.even) : "r"(bytes));
-    __asm__("sxtb16 %0, %1, ror #8" : "=r"(wide.odd) : "r"(bytes));
+    memcpy(&found, from, sizeof found);
+    __asm__("sxtb16 %0, %1" : "=r"(wide.even) : "r"(found));
+    __asm__("sxtb16 %0, %1, ror #8" : "=r"(wide.odd) : "r"(found));
     return wide;
 }
 

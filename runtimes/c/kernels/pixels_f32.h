@@ -12,7 +12,7 @@ INLINE void pixels_f32(const uint8_t *in, float *out, const float *factor, const
     for (int y = 0; y < s->height; y++)
         for (int x = 0; x < s->width; x++)
             for (int c = 0; c < s->channels; c++) {
-                const float scaled = (float)in[y * s->in_row + x * s->channels + c] * factor[c];
+                const float scaled = product(in[y * s->in_row + x * s->channels + c], factor[c]);
                 out[y * s->out_row + x * s->channels + c] = scaled - offset[c];
             }
 }

@@ -5,9 +5,9 @@
 /* Four neighbouring bytes, in every lane. */
 INLINE uint8x16_t neon_four(const uint8_t *from)
 {
-    uint32_t bytes;
-    memcpy(&bytes, from, sizeof bytes);
-    return vreinterpretq_u8_u32(vdupq_n_u32(bytes));
+    uint32_t found;
+    memcpy(&found, from, sizeof found);
+    return vreinterpretq_u8_u32(vdupq_n_u32(found));
 }
 
 #if defined(__ARM_FEATURE_DOTPROD)
@@ -46,8 +46,8 @@ INLINE void ints_requantise(uint8_t *to, ints sum, factors factor, float low, fl
 {
     const int32x4_t whole = neon_rounded(neon_scaled(sum, factor, low, high));
     const uint16x4_t half = vqmovun_s32(vaddq_s32(whole, vdupq_n_s32(zero)));
-    const uint8x8_t bytes = vqmovn_u16(vcombine_u16(half, half));
-    const uint32_t found = vget_lane_u32(vreinterpret_u32_u8(bytes), 0);
+    const uint8x8_t narrow = vqmovn_u16(vcombine_u16(half, half));
+    const uint32_t found = vget_lane_u32(vreinterpret_u32_u8(narrow), 0);
     memcpy(to, &found, sizeof found);
 }
 
@@ -56,3 +56,33 @@ INLINE void ints_scale(float *to, ints sum, factors factor, float low, float hig
 {
     vst1q_f32(to, neon_scaled(sum, factor, low, high));
 }
+
+/* Layers that keep channels apart: sums with a lane for each channel, and bytes as numbers of 16 bits
+   that are multiplied with one another. */
+typedef int32x4_t lanes;
+typedef int16x4_t shorts;
+
+INLINE lanes lanes_load(const int32_t *from) { return vld1q_s32(from); }
+INLINE ints ints_of_lanes(lanes sum) { return ints_of(sum); }
+INLINE shorts shorts_of_bytes(const uint8_t *from)
+{
+    return vreinterpret_s16_u16(vget_low_u16(vmovl_u8(vget_low_u8(neon_four(from)))));
+}
+INLINE shorts shorts_of_weights(const int8_t *from)
+{
+    uint32_t found;
+    memcpy(&found, from, sizeof found);
+    return vget_low_s16(vmovl_s8(vreinterpret_s8_u32(vdup_n_u32(found))));
+}
+INLINE lanes lanes_add_product(lanes sum, shorts pixels, shorts weights)
+{
+    return vmlal_s16(sum, pixels, weights);
+}
+
+/* Bytes that are compared. */
+enum { BYTES = 16 };
+typedef uint8x16_t bytes;
+
+INLINE bytes bytes_load(const uint8_t *from) { return vld1q_u8(from); }
+INLINE bytes bytes_max(bytes a, bytes b) { return vmaxq_u8(a, b); }
+INLINE void bytes_store(uint8_t *to, bytes value) { vst1q_u8(to, value); }
