@@ -40,6 +40,18 @@ def pack_s8(weights: NDArray[np.int8]) -> NDArray[np.int8]:
     return np.ascontiguousarray(np.moveaxis(fours, 1, -2))
 
 
+def pack_apart(weights: NDArray[Any]) -> NDArray[Any]:
+    """Pack for `depthwise_f32` and `depthwise_u8`.
+
+    Args:
+        weights: [channels, rows, columns].
+
+    Returns:
+        [channels / 16, rows, columns, 16]; what is behind the last channel is zero.
+    """
+    return np.ascontiguousarray(np.moveaxis(_blocks(weights), 1, -1))
+
+
 def filled_run(run: int) -> int:
     """Give the length of a run of bytes once it is filled up."""
     return -(-run // _TOGETHER) * _TOGETHER

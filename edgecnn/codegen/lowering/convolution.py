@@ -1,4 +1,4 @@
-"""Conv."""
+"""Conv: all channels at once, in groups, or each channel by itself."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgecnn.codegen.lowering.attributes import ints, number, text
+from edgecnn.codegen.lowering.attributes import number
 from edgecnn.codegen.lowering.integers import fold
-from edgecnn.codegen.lowering.refusing import unsupported
+from edgecnn.codegen.lowering.pictures import (
+    finish_picture,
+    picture_floats,
+    picture_for,
+    picture_source,
+)
 from edgecnn.codegen.lowering.rules import lowers
-from edgecnn.codegen.packing import by_channel, filled_run, pack_f32, pack_s8
+from edgecnn.codegen.lowering.weights import float_weights, has_scales_along
+from edgecnn.codegen.lowering.windows import Window, read_window
+from edgecnn.codegen.packing import by_channel, filled_run, pack_apart, pack_f32, pack_s8
 from edgecnn.codegen.program import Read
 
 if TYPE_CHECKING:
@@ -20,147 +27,115 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgecnn.codegen.lowering.state import Lowering
-    from edgecnn.codegen.program import Pads, Tensor
+    from edgecnn.codegen.lowering.values import Source, Target
 
 
 @dataclass(frozen=True)
-class Window:
-    """How a window moves over a picture; each pair is vertical, horizontal.
+class _Kind:
+    """Which channels meet.
 
     Attributes:
-        kernel: Its rows and columns.
-        strides: From one place to the next.
-        dilations: From one of its pixels to the next.
-        pads: Around the picture: top, left, bottom, right.
+        window: The window.
+        groups: How many groups of channels there are.
+        apart: Each input channel is a group.
     """
 
-    kernel: tuple[int, int]
-    strides: tuple[int, int]
-    dilations: tuple[int, int]
-    pads: Pads
+    window: Window
+    groups: int
+    apart: bool
 
-
-def read_window(node: ir.Node, kernel: tuple[int, ...], image: Tensor) -> Window:
-    """Read the window of a Conv or a pool over a picture.
-
-    Raises:
-        ModelError: It is none of two axes.
-    """
-    if len(kernel) != 2:
-        raise unsupported(node, f"whose window has {len(kernel)} axes, not two")
-    strides, dilations = (ints(node, name, (1, 1)) for name in ("strides", "dilations"))
-    pads = ints(node, "pads", (0, 0, 0, 0))
-    how = text(node, "auto_pad", "NOTSET")
-    if how.startswith("SAME"):
-        pads = _same_pads(image, kernel, strides, dilations, upper=how == "SAME_UPPER")
-    elif how == "VALID":
-        pads = (0, 0, 0, 0)
-    top, left, bottom, right = pads
-    return Window(
-        (kernel[0], kernel[1]),
-        (strides[0], strides[1]),
-        (dilations[0], dilations[1]),
-        (top, left, bottom, right),
-    )
-
-
-def _same_pads(
-    image: Tensor,
-    kernel: tuple[int, ...],
-    strides: tuple[int, ...],
-    dilations: tuple[int, ...],
-    *,
-    upper: bool,
-) -> tuple[int, ...]:
-    before, behind = [], []
-    for axis, length in enumerate((image.height, image.width)):
-        size = (kernel[axis] - 1) * dilations[axis] + 1
-        places = math.ceil(length / strides[axis])
-        total = max(0, (places - 1) * strides[axis] + size - length)
-        less, more = total // 2, total - total // 2
-        before.append(less if upper else more)
-        behind.append(more if upper else less)
-    return (*before, *behind)
+    @property
+    def kernel(self) -> str:
+        """The kernel's name, without the kind of its numbers."""
+        return "depthwise" if self.apart else "conv" if self.groups == 1 else "grouped"
 
 
 @lowers("Conv")
 def lower_conv(lower: Lowering, node: ir.Node) -> None:
-    """Convolve a picture: all of its channels at once, or in groups."""
-    source = lower.source(node.inputs[0])
+    """Convolve a picture, or a row."""
+    source = picture_source(lower, node)
     weights, scales, _ = lower.weights(node.inputs[1])
-    image = lower.picture(source.tensor, node)
-    window = read_window(node, weights.shape[2:], image)
+    window = read_window(node, weights.shape[2:], source.tensor)
     groups = number(node, "group", 1)
-    if groups != 1:
-        raise unsupported(node, f"which convolves in {groups} groups")
-    if source.scale is not None and scales is not None:
-        _lower_bytes(lower, node, window)
-    else:
-        _lower_floats(lower, node, window)
-
-
-def _lower_floats(lower: Lowering, node: ir.Node, window: Window) -> None:
-    weights, scales, zero = lower.weights(node.inputs[1])
-    if scales is not None:
-        weights = (weights.astype(np.int32) - zero.reshape(-1, 1, 1, 1)) * scales.reshape(
-            -1, 1, 1, 1
-        )
-    image = lower.picture(lower.floats(node.inputs[0]), node)
+    kind = _Kind(window, groups, apart=groups == source.tensor.channels > 1)
     target = lower.target(node)
-    made = lower.tensor(target, number="float32")
-    packed = pack_f32(_runs(weights.astype(np.float32), window))
-    bias = lower.bias(node, len(weights))
+    quantized = source.scale is not None and scales is not None
+    quantized = quantized and has_scales_along(node.inputs[1], weights, scales, 0)
+    if quantized and (target.scale is not None or groups == 1):
+        _lower_bytes(lower, node, kind, source, target)
+    else:
+        _lower_floats(lower, node, kind, target)
+
+
+def _lower_floats(lower: Lowering, node: ir.Node, kind: _Kind, target: Target) -> None:
+    weights = _with_rows(float_weights(lower, node.inputs[1]))
+    image = picture_floats(lower, node)
+    made = picture_for(lower, node, target, "float32")
+    packed, sizes = _packed(weights, kind)
+    bias = _by_group(lower.bias(node, len(weights)), kind)
+    sizes |= kind.window.sizes | {"height": made.height, "width": made.width}
     lower.add(
         node,
-        "conv_f32",
-        (Read(image, window.pads),),
+        f"{kind.kernel}_f32",
+        (Read(image, kind.window.pads, beyond=True),),
         made,
-        (packed, by_channel(bias)),
-        _shape(made, window, packed.shape[3], packed.shape[2])
-        | {"low": target.low, "high": target.high},
+        (packed, bias),
+        sizes | {"low": target.low, "high": target.high},
         macs=made.size * math.prod(weights.shape[1:]),
     )
-    lower.finish(node, target, made)
+    finish_picture(lower, node, target, made)
 
 
-def _lower_bytes(lower: Lowering, node: ir.Node, window: Window) -> None:
-    folded = fold(lower, node, lower.source(node.inputs[0]), lower.weights(node.inputs[1]))
-    image = lower.picture(folded.source.tensor, node)
-    assert folded.source.scale is not None
-    packed = pack_s8(_runs(folded.weights, window))
-    made = lower.tensor(folded.target)
-    shape = _shape(made, window, filled_run(4 * packed.shape[3]), packed.shape[2])
-    kernel, more = folded.ending("conv_u8")
+def _lower_bytes(
+    lower: Lowering, node: ir.Node, kind: _Kind, source: Source, target: Target
+) -> None:
+    folded = fold(lower, node, source, lower.weights(node.inputs[1]), target)
+    assert source.scale is not None
+    weights = _with_rows(folded.weights)
+    made = picture_for(lower, node, target, target.number)
+    packed, sizes = _packed(weights, kind)
+    sizes |= kind.window.sizes | {"height": made.height, "width": made.width}
+    kernel, more = folded.ending(f"{kind.kernel}_u8")
     lower.add(
         node,
         kernel,
-        (Read(image, window.pads, folded.source.scale.zero, beyond=True),),
+        (Read(source.tensor, kind.window.pads, source.scale.zero, beyond=True),),
         made,
-        (packed, by_channel(folded.bias), by_channel(folded.factor)),
-        shape | more,
-        macs=made.size * math.prod(folded.weights.shape[1:]),
+        (packed, _by_group(folded.bias, kind), _by_group(folded.factor, kind)),
+        sizes | more,
+        macs=made.size * math.prod(weights.shape[1:]),
     )
-    lower.finish(node, folded.target, made)
+    finish_picture(lower, node, target, made)
 
 
-def _runs(weights: NDArray[Any], window: Window) -> NDArray[Any]:
-    """Give weights [O, I, kh, kw] as [O, rows, runs, run]."""
+def _with_rows(weights: NDArray[Any]) -> NDArray[Any]:
+    """Give weights [O, I, kh, kw]; those of a row are of one row."""
+    return weights.reshape(*weights.shape[:2], -1, weights.shape[-1])
+
+
+def _packed(weights: NDArray[Any], kind: _Kind) -> tuple[NDArray[Any], dict[str, int | float]]:
+    """Pack weights [O, I, kh, kw]; give the sizes of the kernel with them."""
+    channels, inputs, rows, columns = weights.shape
+    sizes: dict[str, int | float] = {"rows": rows}
+    if kind.apart:
+        multiplier = channels // kind.groups
+        sizes |= {"columns": columns, "channels": channels, "multiplier": multiplier}
+        return pack_apart(weights[:, 0]), sizes
     last = weights.transpose(0, 2, 3, 1)
-    if window.dilations[1] == 1:
-        return last.reshape(*last.shape[:2], 1, -1)
-    return last
+    if kind.groups == 1 and kind.window.dilations[1] == 1:
+        last = last.reshape(channels, rows, 1, -1)
+    pack = pack_f32 if weights.dtype == np.float32 else pack_s8
+    packed = np.concatenate([pack(part) for part in np.split(last, kind.groups)])
+    run = last.shape[3] if weights.dtype == np.float32 else filled_run(last.shape[3])
+    sizes |= {"runs": last.shape[2], "run": run, "channels": channels // kind.groups}
+    if kind.groups > 1:
+        sizes["groups"] = kind.groups
+        if weights.dtype != np.float32:
+            sizes["in_channels"] = inputs
+    return packed, sizes
 
 
-def _shape(made: Tensor, window: Window, run: int, runs: int) -> dict[str, int | float]:
-    return {
-        "height": made.height,
-        "width": made.width,
-        "channels": made.channels,
-        "rows": window.kernel[0],
-        "runs": runs,
-        "run": run,
-        "dilation_y": window.dilations[0],
-        "dilation_x": window.dilations[1],
-        "stride_y": window.strides[0],
-        "stride_x": window.strides[1],
-    }
+def _by_group(values: NDArray[Any], kind: _Kind) -> NDArray[Any]:
+    """Fill one value for each channel up to whole blocks of each group."""
+    parts = 1 if kind.apart else kind.groups
+    return np.concatenate([by_channel(part) for part in np.split(values, parts)])

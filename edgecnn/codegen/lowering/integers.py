@@ -53,6 +53,7 @@ def fold(
     node: ir.Node,
     source: Source,
     given: tuple[NDArray[Any], NDArray[Any] | None, Any],
+    target: Target,
 ) -> Folded:
     """Fold scales and zero points of an operator whose input and weights are quantized.
 
@@ -61,6 +62,7 @@ def fold(
         node: A Conv or Gemm.
         source: Its input.
         given: Its weights, output channels first, with their scales and zero points.
+        target: What becomes of its output.
 
     Raises:
         ModelError: It cannot be computed in integers alone.
@@ -73,7 +75,6 @@ def fold(
     steps = np.broadcast_to(np.float32(source.scale.scale) * scales.astype(np.float32), (channels,))
     bias = _bias(lower, node, channels, steps)
     sums = weights.reshape(channels, -1).sum(axis=1, dtype=np.int64)
-    target = lower.target(node)
     factor = steps if target.scale is None else steps / np.float32(target.scale.scale)
     return Folded(
         source,
@@ -101,5 +102,5 @@ def _bias(
     numbers, scales, _ = lower.weights(value)
     if numbers.dtype == np.int32 and scales is not None:
         return np.broadcast_to(numbers.reshape(-1).astype(np.int64), (channels,))
-    floats = numbers.reshape(-1).astype(np.float64)
-    return np.rint(np.broadcast_to(floats, (channels,)) / steps).astype(np.int64)
+    floats = numbers.reshape(-1).astype(np.float32)
+    return np.asarray(np.rint(np.broadcast_to(floats, (channels,)) / steps), np.int64)

@@ -4,7 +4,7 @@
  * lies without a gap in a row of the kernel: all of it, or one pixel's channels where the kernel is
  * dilated or the picture has more channels than it reads. `in` points to where the first window
  * begins: what is around the picture is in the buffer, and holds zeros. */
-#include "simd.h"
+#include "store_f32.h"
 #include "tiles.h"
 
 struct conv_f32 {
@@ -16,23 +16,6 @@ struct conv_f32 {
     int out_row, out_pixel;
     float low, high;                 /* what the output is clipped to */
 };
-
-INLINE floats floats_clip(floats value, float low, float high)
-{
-    return floats_min(floats_max(value, floats_all(low)), floats_all(high));
-}
-
-/* The last block may have fewer channels than a vector. */
-INLINE void floats_store_some(float *to, floats value, int count)
-{
-    float all[FLOATS];
-    if (count >= FLOATS) {
-        floats_store(to, value);
-    } else if (count > 0) {
-        floats_store(all, value);
-        memcpy(to, all, (size_t)count * sizeof *to);
-    }
-}
 
 /* Some pixels beside one another, some vectors of channels: all sums stay in registers. */
 INLINE void conv_f32_tile(const float *in, float *out, const float *weights, const float *bias,

@@ -1,5 +1,6 @@
-/* The mean of each channel of a picture: unsigned bytes, as ONNX Runtime's QLinearGlobalAveragePool. */
-#include "common.h"
+/* The mean of each channel of a picture: unsigned bytes, as ONNX Runtime's QLinearGlobalAveragePool:
+ * an exact sum, multiplied once. */
+#include "dot_u8.h"
 
 struct global_mean_u8 {
     int in_height, in_width, channels;
@@ -10,14 +11,21 @@ struct global_mean_u8 {
 
 INLINE void global_mean_u8(const uint8_t *in, uint8_t *out, const struct global_mean_u8 *s)
 {
-    for (int c = 0; c < s->channels; c++) {
-        int32_t sum = -s->in_zero * s->in_height * s->in_width;
+    int8_t ones[INTS];
+    int32_t starts[INTS];
+    float factors_of_all[INTS];
+    for (int i = 0; i < INTS; i++) {
+        ones[i] = 1;
+        starts[i] = -s->in_zero * s->in_height * s->in_width;
+        factors_of_all[i] = s->factor;
+    }
+    for (int c = 0; c < s->channels; c += INTS) {
+        lanes sum = lanes_load(starts);
         for (int y = 0; y < s->in_height; y++)
             for (int x = 0; x < s->in_width; x++)
-                sum += in[y * s->in_row + x * s->in_pixel + c];
-        float mean = (float)sum * s->factor;
-        mean = mean > (float)-s->zero ? mean : (float)-s->zero;
-        mean = mean < (float)(255 - s->zero) ? mean : (float)(255 - s->zero);
-        out[c] = (uint8_t)(round_even(mean) + s->zero);
+                sum = lanes_add_product(sum, shorts_of_bytes(in + y * s->in_row + x * s->in_pixel + c),
+                                        shorts_of_weights(ones));
+        ints_requantise_some(out + c, ints_of_lanes(sum), factors_load(factors_of_all),
+                             (float)-s->zero, (float)(255 - s->zero), s->zero, s->channels - c);
     }
 }

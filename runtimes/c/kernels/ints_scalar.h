@@ -23,3 +23,21 @@ INLINE void ints_scale(float *to, ints sum, factors factor, float low, float hig
     const float least = value > low ? value : low;
     *to = least < high ? least : high;
 }
+
+/* Layers that keep channels apart: sums of one channel, and bytes that are multiplied. */
+typedef int32_t lanes;
+typedef int shorts;
+
+INLINE lanes lanes_load(const int32_t *from) { return *from; }
+INLINE ints ints_of_lanes(lanes sum) { return sum; }
+INLINE shorts shorts_of_bytes(const uint8_t *from) { return *from; }
+INLINE shorts shorts_of_weights(const int8_t *from) { return *from; }
+INLINE lanes lanes_add_product(lanes sum, shorts pixel, shorts weight) { return sum + pixel * weight; }
+
+/* Bytes that are compared. */
+enum { BYTES = 1 };
+typedef uint8_t bytes;
+
+INLINE bytes bytes_load(const uint8_t *from) { return *from; }
+INLINE bytes bytes_max(bytes a, bytes b) { return a > b ? a : b; }
+INLINE void bytes_store(uint8_t *to, bytes value) { *to = value; }

@@ -1,5 +1,7 @@
-/* The largest number of each window of a picture, channels last: floats. */
-#include "common.h"
+/* The largest number of each window of a picture, channels last: floats. No window lies wholly beside
+ * the picture. */
+#include "store_f32.h"
+#include "window.h"
 
 struct max_pool_f32 {
     int height, width, channels;     /* of the output; the input has as many channels */
@@ -12,22 +14,31 @@ struct max_pool_f32 {
     int out_row, out_pixel;
 };
 
+/* `in` points to the first number of the window. */
+INLINE void max_pool_f32_window(const float *in, float *out, const struct max_pool_f32 *s, int rows,
+                                int columns)
+{
+    const int down = s->dilation_y * s->in_row, right = s->dilation_x * s->in_pixel;
+    for (int c = 0; c < s->channels; c += FLOATS) {
+        floats most = floats_load(in + c);
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < columns; j++)
+                most = floats_max(most, floats_load(in + i * down + j * right + c));
+        floats_store_some(out + c, most, s->channels - c);
+    }
+}
+
 INLINE void max_pool_f32(const float *in, float *out, const struct max_pool_f32 *s)
 {
-    for (int y = 0; y < s->height; y++)
+    for (int y = 0; y < s->height; y++) {
+        const int row = y * s->stride_y - s->top, above = window_first(row, s->dilation_y);
+        const int rows = window_end(row, s->dilation_y, s->rows, s->in_height) - above;
         for (int x = 0; x < s->width; x++) {
-            float *to = out + y * s->out_row + x * s->out_pixel;
-            int first = 1;
-            for (int i = 0; i < s->rows; i++)
-                for (int j = 0; j < s->columns; j++) {
-                    const int row = y * s->stride_y - s->top + i * s->dilation_y;
-                    const int column = x * s->stride_x - s->left + j * s->dilation_x;
-                    if (row < 0 || row >= s->in_height || column < 0 || column >= s->in_width)
-                        continue;
-                    const float *from = in + row * s->in_row + column * s->in_pixel;
-                    for (int c = 0; c < s->channels; c++)
-                        to[c] = first || from[c] > to[c] ? from[c] : to[c];
-                    first = 0;
-                }
+            const int column = x * s->stride_x - s->left, before = window_first(column, s->dilation_x);
+            const int columns = window_end(column, s->dilation_x, s->columns, s->in_width) - before;
+            const float *from = in + (row + above * s->dilation_y) * s->in_row
+                                + (column + before * s->dilation_x) * s->in_pixel;
+            max_pool_f32_window(from, out + y * s->out_row + x * s->out_pixel, s, rows, columns);
         }
+    }
 }

@@ -66,3 +66,34 @@ INLINE ints ints_dot(ints sum, four pixels, weights_of_four weights)
     return _mm256_add_epi32(sum, _mm256_add_epi32(even, odd));
 #endif
 }
+
+/* Layers that keep channels apart: sums with a lane for each channel, and bytes as numbers of 16 bits
+   that are multiplied with one another. */
+typedef __m256i lanes;
+typedef __m256i shorts;
+
+INLINE lanes lanes_load(const int32_t *from) { return ints_load(from); }
+INLINE ints ints_of_lanes(lanes sum) { return sum; }
+INLINE shorts shorts_of_bytes(const uint8_t *from)
+{
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)from));
+}
+INLINE shorts shorts_of_weights(const int8_t *from)
+{
+    return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)from));
+}
+INLINE lanes lanes_add_product(lanes sum, shorts pixels, shorts weights)
+{
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pixels, weights));
+}
+
+/* Bytes that are compared. */
+enum { BYTES = 16 };
+typedef __m128i bytes;
+
+INLINE bytes bytes_load(const uint8_t *from)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)from);
+}
+INLINE bytes bytes_max(bytes a, bytes b) { return _mm_max_epu8(a, b); }
+INLINE void bytes_store(uint8_t *to, bytes value) { _mm_storeu_si128((__m128i *)(void *)to, value); }
