@@ -25,10 +25,7 @@ INLINE void ints_requantise(uint8_t *to, ints sum, factors factor, float low, fl
 {
     __m256 value = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), factor);
     value = _mm256_min_ps(_mm256_max_ps(value, _mm256_set1_ps(low)), _mm256_set1_ps(high));
-    __m256i whole = _mm256_add_epi32(_mm256_cvtps_epi32(value), _mm256_set1_epi32(zero));
-    __m128i halves = _mm_packus_epi32(_mm256_castsi256_si128(whole),
-                                      _mm256_extracti128_si256(whole, 1));
-    _mm_storel_epi64((__m128i *)(void *)to, _mm_packus_epi16(halves, halves));
+    floats_store_bytes(to, value, zero);
 }
 
 /* Multiply and clip. */

@@ -30,8 +30,7 @@ INLINE void ints_requantise(uint8_t *to, ints sum, factors factor, float low, fl
 {
     __m512 value = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), factor);
     value = _mm512_min_ps(_mm512_max_ps(value, _mm512_set1_ps(low)), _mm512_set1_ps(high));
-    __m512i whole = _mm512_add_epi32(_mm512_cvtps_epi32(value), _mm512_set1_epi32(zero));
-    _mm_storeu_si128((__m128i *)(void *)to, _mm512_cvtepi32_epi8(whole));
+    floats_store_bytes(to, value, zero);
 }
 
 /* Multiply and clip. */
