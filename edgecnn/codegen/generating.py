@@ -4,26 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from edgecnn.codegen.about import About
 from edgecnn.codegen.kernels import Kernels
 from edgecnn.codegen.lowering.driver import lower
+from edgecnn.codegen.needs import Needs, needs
 from edgecnn.codegen.planning import plan
-from edgecnn.codegen.program import Layer, Program
+from edgecnn.codegen.program import Program
 from edgecnn.codegen.reading import read_graph
 from edgecnn.codegen.separating import separate
 from edgecnn.codegen.vectors import Vectors
 from edgecnn.codegen.winograd import filter_minimally
+from edgecnn.codegen.writing.file import file
 from edgecnn.codegen.writing.header import header
+from edgecnn.codegen.writing.heading import Origin
 from edgecnn.codegen.writing.numbers import identifier
 from edgecnn.codegen.writing.selftest import selftest, selftest_declaration
-from edgecnn.codegen.writing.source import Writer, source
+from edgecnn.codegen.writing.source import Writer
+from edgecnn.codegen.writing.weights import place_weights
+from edgecnn.records import sha256
 
 # Above it compilers take minutes and gigabytes for weights as text.
 MOST_TEXT_BYTES = 1 << 20
-_ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Generated:
         weights: What the caller must load and hand over; None if it is in the `.c` file.
         prefix: What the names of its functions begin with.
         program: What was written.
-        arena_bytes: Memory for activations.
+        needs: What it needs of a device.
     """
 
     header: str
@@ -44,7 +46,12 @@ class Generated:
     weights: bytes | None
     prefix: str
     program: Program
-    arena_bytes: int
+    needs: Needs
+
+    @property
+    def arena_bytes(self) -> int:
+        """Memory for activations."""
+        return self.needs.arena
 
 
 def generate(
@@ -56,8 +63,9 @@ def generate(
     kernels: Path,
     vectors: Vectors | None = None,
     winograd: bool = True,
+    about: About | None = None,
 ) -> Generated:
-    """Generate C from an ONNX file.
+    """Generate C from an ONNX file; the same arguments give the same bytes.
 
     Args:
         content: The file.
@@ -67,6 +75,7 @@ def generate(
         kernels: The folder of C kernels.
         vectors: Golden images for the self-test; without them there is none.
         winograd: Save products where that takes more memory (`edgecnn.codegen.winograd`).
+        about: What is known of the net in its bundle, for the comments and the labels.
 
     Raises:
         ModelError: C cannot be made of it; nothing was written.
@@ -74,37 +83,16 @@ def generate(
     program = lower(read_graph(content, where))
     program = separate(filter_minimally(program) if winograd else program)
     placed = plan(program)
-    prefix = identifier(prefix)
-    blob, content_of_blob = _blob(program)
-    writer = Writer(program, placed, Kernels(kernels), prefix, blob)
+    found = needs(program, placed)
+    places, weights = place_weights(program, MOST_TEXT_BYTES)
+    writer = Writer(program, placed, Kernels(kernels), identifier(prefix), places)
+    origin = Origin(where, sha256(content), name, about, found)
+    tested = vectors is not None
     return Generated(
-        header=header(
-            writer, content_of_blob, "" if vectors is None else selftest_declaration(writer)
-        ),
-        source=source(writer, f"/* Made by edgecnn of {where}. */\n", f"{name}.h")
-        + ("" if vectors is None else "\n" + selftest(writer, vectors)),
-        weights=content_of_blob,
-        prefix=prefix,
+        header=header(writer, origin, weights, selftest_declaration(writer) if tested else ""),
+        source=file(writer, origin, selftest(writer, vectors) if vectors is not None else ""),
+        weights=weights,
+        prefix=writer.prefix,
         program=program,
-        arena_bytes=placed.bytes,
+        needs=found,
     )
-
-
-def _blob(program: Program) -> tuple[dict[Layer, tuple[int, ...]] | None, bytes | None]:
-    every = [values for layer in program.layers for values in layer.constants]
-    if sum(values.nbytes for values in every) <= MOST_TEXT_BYTES:
-        return None, None
-    places: dict[Layer, tuple[int, ...]] = {}
-    content = bytearray()
-    for layer in program.layers:
-        found = []
-        for values in layer.constants:
-            found.append(len(content))
-            content += _little(values)
-            content += bytes(-len(content) % _ALIGNMENT)
-        places[layer] = tuple(found)
-    return places, bytes(content)
-
-
-def _little(values: Any) -> bytes:
-    return np.asarray(values, values.dtype.newbyteorder("<")).tobytes()

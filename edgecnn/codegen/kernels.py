@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 _INCLUDE = re.compile(r'^#include "([\w.]+)"\n', re.MULTILINE)
+_HEAD = re.compile(r'\A(/\*.*?\*/\n)((?:#include "[\w.]+"\n)+)', re.DOTALL)
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 
@@ -76,7 +77,9 @@ class Kernels:
         if file in seen:
             return ""
         seen[file] = None
-        return _INCLUDE.sub(lambda found: self._pasted(found[1], seen), self._text(file))
+        # What a file needs stands before the comment at its head, not between that and the file.
+        text = _HEAD.sub(lambda found: f"{found[2]}\n{found[1]}", self._text(file))
+        return _INCLUDE.sub(lambda found: self._pasted(found[1], seen), text)
 
     def _text(self, file: str) -> str:
         if file not in self._texts:

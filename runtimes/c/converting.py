@@ -6,13 +6,18 @@ import re
 from pathlib import Path
 
 from edgecnn.codegen import Generated, generate
+from edgecnn.codegen.about import read_about
+from edgecnn.codegen.needs import refuse_too_large
 from edgecnn.codegen.vectors import read_vectors
+from edgecnn.codegen.writing.numbers import identifier
 from edgecnn.errors import InputError
 from edgecnn.runtime import Converted, Options, TensorSpec, Variant
+from edgecnn.units import size_bytes
 
 from .facts import Facts, write_facts
 
 KERNELS = Path(__file__).parent / "kernels"
+_OPTIONS = ("prefix", "max-flash", "max-ram")
 _PREFIX = re.compile(r"[A-Za-z]\w{0,62}", re.ASCII)
 
 
@@ -24,12 +29,15 @@ def convert(source: Variant, folder: Path, *, name: str, options: Options) -> Co
         folder: An empty folder.
         name: What the files are called, without their endings.
         options: `prefix`: what the names of functions begin with; the bundle's name by default.
+            `max-flash` and `max-ram`: how much there is of both, such as `256KiB`.
 
     Raises:
-        InputError: An option is unknown, or no name that C takes.
-        ModelError: The net has something that there is no kernel for.
+        InputError: An option is unknown, no name that C takes, or no size.
+        ModelError: The net has something that there is no kernel for, or cannot fit.
     """
+    _refuse_unknown(options)
     prefix = _prefix(options, source.path.parent.name)
+    flash, ram = (_size(options, each) for each in ("max-flash", "max-ram"))
     made = generate(
         source.path.read_bytes(),
         where=source.path.name,
@@ -37,7 +45,9 @@ def convert(source: Variant, folder: Path, *, name: str, options: Options) -> Co
         prefix=prefix,
         kernels=KERNELS,
         vectors=read_vectors(source),
+        about=read_about(source, name),
     )
+    refuse_too_large(made.needs, f"'{name}'", source.precision, flash, ram)
     files = {f"{name}.c": made.source.encode(), f"{name}.h": made.header.encode()}
     if made.weights is not None:
         files[f"{name}.bin"] = made.weights
@@ -52,17 +62,26 @@ def convert(source: Variant, folder: Path, *, name: str, options: Options) -> Co
     )
 
 
-def _prefix(options: Options, bundle: str) -> str:
-    unknown = sorted(options.keys() - {"prefix"})
+def _refuse_unknown(options: Options) -> None:
+    unknown = sorted(options.keys() - set(_OPTIONS))
     if unknown:
-        raise InputError(f"C has no option '{unknown[0]}'; it has prefix.", "Leave it out.")
+        raise InputError(
+            f"C has no option '{unknown[0]}'; it has {', '.join(_OPTIONS)}.", "Leave it out."
+        )
+
+
+def _prefix(options: Options, bundle: str) -> str:
     given = options.get("prefix", bundle)
-    if "prefix" in options and _PREFIX.fullmatch(given) is None:
+    if "prefix" in options and (_PREFIX.fullmatch(given) is None or identifier(given) != given):
         raise InputError(
             f"Functions in C cannot be called '{given}_run'.",
-            "Use letters, digits and underscores, a letter first.",
+            "Use letters, digits and underscores, a letter first, and no word of C.",
         )
     return given
+
+
+def _size(options: Options, name: str) -> int | None:
+    return size_bytes(options[name]) if name in options else None
 
 
 def _facts(made: Generated) -> Facts:

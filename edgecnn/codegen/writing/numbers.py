@@ -30,6 +30,21 @@ def identifier(name: str) -> str:
     return f"net_{made}" if made[0].isdigit() or made in _RESERVED else made
 
 
+def comment(text: str) -> str:
+    """Make a text one that can stand within a comment, whoever chose it."""
+    text = text.replace("…", "...").replace("/*", "/ *").replace("*/", "* /")
+    text = text.encode("ascii", "backslashreplace").decode()
+    return "".join(each if each.isprintable() else "?" for each in text)
+
+
+def string(text: str) -> str:
+    """Write a string; what is not ASCII as bytes of UTF-8."""
+    plain = {*range(0x20, 0x7F)} - {*b'"\\\\?'}
+    # Three octal digits end where they end, whatever follows.
+    parts = (chr(byte) if byte in plain else f"\\{byte:03o}" for byte in text.encode())
+    return f'"{"".join(parts)}"'
+
+
 def literal(value: float, kind: str) -> str:
     """Write one number; floats so that the same float32 is read again."""
     if kind != "float":
