@@ -74,7 +74,9 @@ def case(name: str, *modules: str, constant: Sequence[int] = ()) -> Case:
     constants = {key: array for key, (_, array) in fed.items() if key not in data}
     row = np.concatenate([array.reshape(-1) for array in data.values()])[None]
     answers = {
-        value.name: _array(given) for value, given in zip(model.graph.output, outputs, strict=True)
+        value.name: _array(given)
+        for value, given in zip(model.graph.output, outputs, strict=True)
+        if value.type.tensor_type.elem_type in _GIVEN
     }
     return Case(name, _model(model, data, constants, row), row, answers)
 
@@ -98,7 +100,7 @@ def _cases(*modules: str) -> dict[str, Any]:
 def _feeds(found: Any, constant: Sequence[int]) -> bool:
     ((inputs, _),) = found.data_sets
     fed = [each for place, each in enumerate(inputs) if place not in constant]
-    return any(str(getattr(each, "dtype", "")) in _KINDS for each in fed)
+    return any(each.size for each in fed if str(getattr(each, "dtype", "")) in _KINDS)
 
 
 def _operators(module: str) -> list[str]:

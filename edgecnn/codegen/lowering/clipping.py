@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgecnn.codegen.lowering.attributes import real
 from edgecnn.codegen.lowering.refusing import unsupported
 from edgecnn.codegen.lowering.rules import lowers
 from edgecnn.codegen.lowering.values import LARGEST, quantize, sizes_of
@@ -35,7 +36,7 @@ def clip_bounds(lower: Lowering, node: ir.Node) -> tuple[float, float] | None:
         return 0.0, LARGEST
     if node.op_type != "Clip":
         return None
-    bounds = [-LARGEST, LARGEST]
+    bounds = [real(node, "min", -LARGEST), real(node, "max", LARGEST)]
     for place in (1, 2):
         value = node.inputs[place] if place < len(node.inputs) else None
         if value is None:
@@ -44,4 +45,5 @@ def clip_bounds(lower: Lowering, node: ir.Node) -> tuple[float, float] | None:
         if found is None or found.size != 1:
             return None
         bounds[place - 1] = min(max(float(found.item()), -LARGEST), LARGEST)
-    return bounds[0], bounds[1]
+    # The upper one counts where they contradict each other.
+    return min(bounds), bounds[1]

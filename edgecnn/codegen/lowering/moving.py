@@ -40,8 +40,10 @@ def lower_identity(lower: Lowering, node: ir.Node) -> None:
     """Know a value by another name."""
     if len(node.outputs) > 1 and any(True for _ in node.outputs[1].uses()):
         raise unsupported(node, "which gives what it left out, too")
-    training = lower.constant(node.inputs[2]) if len(node.inputs) > 2 else None
-    if training is not None and training.any():
+    ratio, training = (
+        lower.constant(node.inputs[place]) if place < len(node.inputs) else None for place in (1, 2)
+    )
+    if training is not None and training.any() and (ratio is None or ratio.any()):
         raise unsupported(node, "which leaves numbers out at random")
     source = lower.at_hand(node.inputs[0])
     if source.scale is not None and lower.scale_behind(node.outputs[0]) is None:
