@@ -56,8 +56,10 @@ REFUSED = {
 }
 # What ONNX Runtime answers otherwise than the suite expects, and C as ONNX Runtime does.
 OTHERWISE = ["test_resize_downsample_scales_linear_align_corners"]
-SUITE = {name: (COMPUTED, ()) for name in names(*COMPUTED)}
-SUITE |= {name: (CONSTANT, REST) for name in names(*CONSTANT, constant=REST)}
+SUITE: dict[str, tuple[list[str], tuple[int, ...]]] = {
+    **dict.fromkeys(names(*COMPUTED), (COMPUTED, ())),
+    **dict.fromkeys(names(*CONSTANT, constant=REST), (CONSTANT, REST)),
+}
 
 
 @pytest.mark.parametrize("name", SUITE)
