@@ -13,6 +13,7 @@ from edgecnn.codegen.lowering.gathering import gathered
 from edgecnn.codegen.lowering.moving import move, moving
 from edgecnn.codegen.lowering.refusing import unsupported
 from edgecnn.codegen.lowering.rules import lowers
+from edgecnn.codegen.lowering.scales import scale_of
 from edgecnn.codegen.lowering.tables import NOWHERE
 from edgecnn.codegen.lowering.values import Moved, quantize, sizes_of
 from edgecnn.codegen.program import Tensor
@@ -118,7 +119,7 @@ def _convolution_behind(lower: Lowering, node: ir.Node) -> ir.Node | None:
             return reader if reader.inputs[0] is value and scale in (None, source) else None
         if reader.op_type not in ("QuantizeLinear", "DequantizeLinear"):
             return None
-        scale, value = lower.scale_of(reader), reader.outputs[0]
+        scale, value = scale_of(reader), reader.outputs[0]
     return None
 
 

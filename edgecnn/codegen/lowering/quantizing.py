@@ -10,6 +10,7 @@ import numpy as np
 from edgecnn.codegen.lowering.attributes import number
 from edgecnn.codegen.lowering.refusing import unsupported
 from edgecnn.codegen.lowering.rules import lowers
+from edgecnn.codegen.lowering.scales import check_bytes, scale_of
 from edgecnn.codegen.lowering.values import Scale, Source, sizes_of
 from edgecnn.codegen.program import Tensor
 
@@ -26,7 +27,7 @@ _FLOAT, _UINT8 = 1, 2
 @lowers("QuantizeLinear")
 def lower_quantize(lower: Lowering, node: ir.Node) -> None:
     """Quantize floats."""
-    scale, old = lower.scale_of(node), lower.floats(node.inputs[0])
+    scale, old = scale_of(node), lower.floats(node.inputs[0])
     if scale is None:
         _along_axis(lower, node, "quantize_axis_u8", old, "uint8")
         return
@@ -39,7 +40,7 @@ def lower_quantize(lower: Lowering, node: ir.Node) -> None:
 def lower_dequantize(lower: Lowering, node: ir.Node) -> None:
     """Do nothing yet if one scale serves all: it is computed where something wants floats."""
     read = node.inputs[0]
-    if lower.scale_of(node) is None and lower.constant(read) is None:
+    if scale_of(node) is None and lower.constant(read) is None:
         _along_axis(lower, node, "dequantize_axis_u8", lower.source(read).tensor, "float32")
     elif node.outputs[0].is_graph_output():
         lower.floats(node.outputs[0])
@@ -84,7 +85,7 @@ def _constants(lower: Lowering, node: ir.Node) -> tuple[NDArray[np.float32], NDA
     zeros = lower.constant(node.inputs[2]) if len(node.inputs) > 2 else None
     if scales is None or (zeros is None and len(node.inputs) > 2):
         raise unsupported(node, "whose scale is computed, not constant")
-    lower.check_bytes(node)
+    check_bytes(node)
     points = np.zeros(scales.shape, np.uint8) if zeros is None else zeros
     middle = 128 * (points.dtype == np.int8)
     return scales.astype(np.float32), points.astype(np.int32) + middle

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from edgecnn.codegen.lowering.clipping import clip_bounds
 from edgecnn.codegen.lowering.layouts import Layouts
 from edgecnn.codegen.lowering.refusing import unsupported
+from edgecnn.codegen.lowering.scales import constant_of, scale_of
 from edgecnn.codegen.lowering.values import (
     LARGEST,
     Moved,
@@ -53,9 +54,7 @@ class Lowering:
 
     def constant(self, value: ir.Value | None) -> NDArray[Any] | None:
         """Give a constant's numbers; None of what is computed, or missing."""
-        if value is None or value.const_value is None:
-            return None
-        return value.const_value.numpy()
+        return constant_of(value)
 
     def source(self, value: ir.Value | None) -> Source:
         """Give a value as it is at hand: as floats, or as bytes behind a DequantizeLinear."""
@@ -179,7 +178,7 @@ class Lowering:
         readers = self.readers(value)
         if value.is_graph_output() or any(each.op_type != "QuantizeLinear" for each in readers):
             return None
-        scales = {self.scale_of(each) for each in readers}
+        scales = {scale_of(each) for each in readers}
         return scales.pop() if len(scales) == 1 else None
 
     def readers(self, value: ir.Value) -> list[ir.Node]:
@@ -255,35 +254,13 @@ class Lowering:
         """Give a tensor as ONNX has it."""
         return self.layouts.plain(tensor, node)
 
-    # ------------------------------------------------------------ quantization
-
-    def scale_of(self, node: ir.Node) -> Scale | None:
-        """Read one scale and zero point for all; None where channels have their own.
-
-        Raises:
-            ModelError: They are computed, or stand for something other than bytes.
-        """
-        scale, zero = (
-            self.constant(node.inputs[place]) if place < len(node.inputs) else None
-            for place in (1, 2)
-        )
-        if scale is None or scale.size != 1 or (zero is not None and zero.size != 1):
-            return None
-        self.check_bytes(node)
-        point = 0 if zero is None else int(zero.item())
-        return Scale(float(scale.item()), point + 128 * (_bytes_of(node) == "INT8"))
-
-    def check_bytes(self, node: ir.Node) -> None:
-        """Refuse a QuantizeLinear or DequantizeLinear of anything but bytes and constants."""
-        kind = _bytes_of(node)
-        if kind not in ("UINT8", "INT8", "") and self.constant(node.inputs[0]) is None:
-            raise unsupported(node, f"whose numbers are {kind.lower()}, not bytes")
+    # ------------------------------------------------------------ where values come from
 
     def _quantized(self, value: ir.Value) -> Source | None:
         node = value.producer()
         if node is None or node.op_type != "DequantizeLinear" or node.inputs[0] is None:
             return None
-        read, scale = node.inputs[0], self.scale_of(node)
+        read, scale = node.inputs[0], scale_of(node)
         if scale is not None and read not in self.sources and read.const_value is not None:
             self.sources[read] = self._constant(read, read.const_value.numpy(), scale)
         known = self.sources.get(read)
@@ -319,13 +296,3 @@ class Lowering:
 
     def _missing(self, value: ir.Value | None) -> Source:
         raise unsupported(value, "which reads what no layer gives")
-
-
-def _bytes_of(node: ir.Node) -> str:
-    """Give ONNX's name for the numbers on the quantized side of a node; empty if nobody says."""
-    value = (node.inputs if node.op_type == "DequantizeLinear" else node.outputs)[0]
-    zero = node.inputs[2] if len(node.inputs) > 2 else None
-    for each in (zero, value):
-        if each is not None and each.dtype is not None:
-            return each.dtype.name
-    return ""
