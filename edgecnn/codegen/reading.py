@@ -16,6 +16,7 @@ from edgecnn.graph.shapes import static_shapes
 
 if TYPE_CHECKING:
     import onnx_ir as ir
+    from onnx import ModelProto
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,14 +51,11 @@ def read_graph(content: bytes, where: str) -> Read:
     if has_integer_operators(proto):
         proto = spell_out(proto)
     fold_constants(proto)
+    _fold_shapes(proto, where)
     model = ir.serde.deserialize_model(proto)
     fold_batch_norms(model)
     fold_arithmetic(model)
-    try:
-        found = static_shapes(onnx.load_model_from_string(to_bytes(model)))
-    except Refusal as error:
-        raise ModelError(f"{where} {error}.", "Export it anew.") from error
-    shapes = {name: tensor.shape for name, tensor in found.items() if tensor.shape is not None}
+    shapes = _shapes(onnx.load_model_from_string(to_bytes(model)), where)
     for node in model.graph:
         for value in node.outputs:
             if value.name and value.name not in shapes:
@@ -66,6 +64,30 @@ def read_graph(content: bytes, where: str) -> Read:
                     "C needs every size but the batch: export the net with a fixed input size.",
                 )
     return Read(model.graph, shapes)
+
+
+def _fold_shapes(proto: ModelProto, where: str) -> None:
+    """Compute what a graph computes from the sizes of its tensors, as exporters leave it."""
+    from onnx import helper
+
+    sized = [node for node in proto.graph.node if node.op_type == "Shape"]
+    shapes = _shapes(proto, where) if sized else {}
+    for node in sized:
+        shape = shapes.get(node.input[0])
+        if shape is not None:
+            bounds = {each.name: each.i for each in node.attribute}
+            values = shape[bounds.get("start") : bounds.get("end")]
+            node.CopyFrom(helper.make_node("Constant", [], node.output, value_ints=values))
+    if sized:
+        fold_constants(proto)
+
+
+def _shapes(proto: ModelProto, where: str) -> dict[str, tuple[int, ...]]:
+    try:
+        found = static_shapes(proto)
+    except Refusal as error:
+        raise ModelError(f"{where} {error}.", "Export it anew.") from error
+    return {name: tensor.shape for name, tensor in found.items() if tensor.shape is not None}
 
 
 def _check_batch(model: ir.Model, where: str) -> None:
