@@ -77,16 +77,13 @@ def bench_boards(
     for done, (trial, board) in enumerate(pairs):
         tell(f"Running {trial.variant.name} on {board.name}", done / len(pairs))
         rows.append(trial.run(board, tools, limit_seconds))
-    measured = {GOLDEN: opened.files[GOLDEN].sha256}
-    for trial in trials:
-        measured |= trial.measured
     return BoardReport(
         bundle=str(opened.folder),
         inputs=vectors.what,
         images=len(trials[0].images),
         rows=tuple(rows),
         versions=tools.versions,
-        measured=measured,
+        measured=_measured(opened, trials),
         verdict=judge(tuple(rows)),
     )
 
@@ -109,6 +106,13 @@ def _chosen(bundle: Bundle, names: Sequence[str] | None) -> list[Variant]:
             f"Make one with `edgecnn export {bundle.folder} --format c`.",
         )
     return chosen
+
+
+def _measured(bundle: Bundle, trials: Sequence[_Trial]) -> dict[str, str]:
+    measured = {GOLDEN: bundle.files[GOLDEN].sha256}
+    for trial in trials:
+        measured |= trial.measured
+    return measured
 
 
 @dataclass(frozen=True, eq=False)
