@@ -16,6 +16,9 @@ struct conv_sums_u8 {
     int step;                        /* from one output pixel's window to the next, in bytes */
 };
 
+#if defined(HELIUM)
+#include "conv_sums_helium.h"
+#else
 /* Some pixels beside one another, some vectors of channels: all sums stay in registers. */
 INLINE void conv_sums_u8(ints sums[][CONV_VECTORS], const uint8_t *in, const int8_t *weights,
                          const int32_t *bias, const struct conv_sums_u8 *s, int pixels, int vectors)
@@ -34,11 +37,13 @@ INLINE void conv_sums_u8(ints sums[][CONV_VECTORS], const uint8_t *in, const int
                 }
         }
 }
+#endif
 
 /* How many vectors so many channels of a block need. */
 INLINE int conv_vectors(int channels)
 {
-    return CONV_VECTORS > 1 && channels <= INT_CHANNELS / 2 ? CONV_VECTORS / 2 : CONV_VECTORS;
+    const int all = CONV_VECTORS;
+    return all > 1 && channels <= INT_CHANNELS / 2 ? all / 2 : all;
 }
 
 /* How many pixels are computed together: twice as many, if there are half as many channels. */

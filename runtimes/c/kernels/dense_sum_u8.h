@@ -1,12 +1,12 @@
 /* The sums of a fully connected layer: unsigned bytes in. Weights as those of conv_u8:
  * [channels / 16][run / 4][16][4]. */
-#include "dot_u8.h"
+#include "conv_sums_u8.h"
 
-enum { DENSE_VECTORS = INT_CHANNELS / INTS };
+enum { DENSE_VECTORS = CONV_VECTORS };
 
 /* Four sums side by side: one alone would wait for each addition. */
-INLINE void dense_u8_sum(ints *total, const uint8_t *in, const int8_t *weights, const int32_t *bias,
-                         int run)
+INLINE void dense_u8_parts(ints *total, const uint8_t *in, const int8_t *weights,
+                           const int32_t *bias, int run)
 {
     enum { PARTS = 4 };
     ints sums[PARTS][DENSE_VECTORS];
@@ -25,4 +25,19 @@ INLINE void dense_u8_sum(ints *total, const uint8_t *in, const int8_t *weights, 
             sums[0][v] = ints_dot(sums[0][v], four_load(in + k), weights_load(weights + 4 * v * INTS));
     UNROLL for (int v = 0; v < DENSE_VECTORS; v++)
         total[v] = ints_add(ints_add(sums[0][v], sums[1][v]), ints_add(sums[2][v], sums[3][v]));
+}
+
+/* Cores that add one number at a time do not wait, and have no registers for parts of sums. */
+INLINE void dense_u8_sum(ints *total, const uint8_t *in, const int8_t *weights, const int32_t *bias,
+                         int run)
+{
+    const struct conv_sums_u8 window = {1, 1, run, 0, 0, 0};
+    ints sums[1][CONV_VECTORS];
+    if (INTS > 1) {
+        dense_u8_parts(total, in, weights, bias, run);
+        return;
+    }
+    conv_sums_u8(sums, in, weights, bias, &window, 1, CONV_VECTORS);
+    UNROLL for (int v = 0; v < CONV_VECTORS; v++)
+        total[v] = sums[0][v];
 }

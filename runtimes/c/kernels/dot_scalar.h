@@ -1,5 +1,11 @@
 /* Sums of bytes in plain C. */
+#if defined(__ARM_ARCH_6M__) || defined(__ARM_ARCH_8M_BASE__) /* eight registers for most things */
+enum { INTS = 1, INT_CHANNELS = 1, INT_PIXELS = 4 };
+#elif defined(__thumb__)
+enum { INTS = 1, INT_CHANNELS = 2, INT_PIXELS = 2 };
+#else
 enum { INTS = 1, INT_CHANNELS = 4, INT_PIXELS = 2 };
+#endif
 
 /* Four neighbouring bytes, for ints_dot. */
 typedef struct { uint8_t byte[4]; } four;

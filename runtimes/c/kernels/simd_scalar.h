@@ -1,5 +1,14 @@
-/* One number at a time: for any compiler, and for cores without vectors. */
+/* Cores without wide vectors, and any compiler: one number at a time, but for Helium's floats and its convolutions. */
+#if defined(__ARM_FEATURE_MVE) && !defined(NO_VECTORS)
+#include <arm_mve.h>
+#define HELIUM
+#endif
+
+#if defined(HELIUM) && __ARM_FEATURE_MVE & 2
+#include "floats_helium.h"
+#else
 #include "floats_scalar.h"
+#endif
 #include "ints_scalar.h"
 
 #if defined(__ARM_FEATURE_DSP) && defined(__GNUC__) && !defined(EDGECNN_NO_SIMD)
