@@ -16,12 +16,26 @@ struct add_u8 {
     int low, high;                   /* what the output is clipped to */
 };
 
-INLINE uint8_t add_u8_one(int in, int other, const struct add_u8 *s)
+INLINE int add_u8_rounded(int in, int other, const struct add_u8 *s)
 {
     float sum = fused((float)other, s->other_factor, s->constant);
     sum = fused((float)in, s->in_factor, sum);
     sum = sum > -1e6f ? sum : -1e6f;
-    const int whole = round_even(sum < 1e6f ? sum : 1e6f);
+    return round_even(sum < 1e6f ? sum : 1e6f);
+}
+
+#if defined(NO_FLOATS)
+#include "add_whole_u8.h"
+#else
+INLINE int add_u8_whole(int in, int other, const struct add_u8 *s)
+{
+    return add_u8_rounded(in, other, s);
+}
+#endif
+
+INLINE uint8_t add_u8_one(int in, int other, const struct add_u8 *s)
+{
+    const int whole = add_u8_whole(in, other, s);
     const int most = whole < s->high ? whole : s->high;
     return (uint8_t)(most > s->low ? most : s->low);
 }
