@@ -84,7 +84,8 @@ def how_to_run(
     }
     named = [flag for flag, value in given.items() if value is not None]
     if named:
-        text = f"Not as tuned ({in_words(found)}), as {' and '.join(named)} was given."
+        were = "was" if len(named) == 1 else "were"
+        text = f"Not as tuned ({in_words(found)}), as {' and '.join(named)} {were} given."
         return replace(said, note=text)
     if not is_current(bundle, found):
         text = (
