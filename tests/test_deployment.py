@@ -93,7 +93,8 @@ def test_whatever_is_said_drops_all_of_it(
 ) -> None:
     how = how_to_run(deployed, **said)  # type: ignore[arg-type]
     assert not how.deployed
-    assert how.note == f"Not as tuned (int8 on ort, 1 thread, arena=off), as {flag} was given."
+    were = "were" if " and " in flag else "was"
+    assert how.note == f"Not as tuned (int8 on ort, 1 thread, arena=off), as {flag} {were} given."
     plain = {"variant": None, "runtime": "ort", "provider": None, "threads": None}
     plain |= {"options": None, "batch_size": None}
     for name, value in (plain | said).items():
