@@ -61,7 +61,7 @@ PICTURES: dict[str, tuple[str, list[tuple[int, ...]], dict[str, Any]]] = {
     ),
     "same": ("ConvTranspose", [(20, 4, 3, 3)], {"strides": [2, 2], "auto_pad": "SAME_LOWER"}),
     "mean": ("AveragePool", [], {"kernel_shape": [3, 2], "pads": [1, 1, 1, 0], "ceil_mode": 1}),
-    "largest": ("MaxPool", [], {"kernel_shape": [2, 3], "dilations": [3, 2], "ceil_mode": 1}),
+    "largest": ("MaxPool", [], {"kernel_shape": [2, 3], "dilations": [3, 2], "pads": [1, 1, 1, 1]}),
     "over channels": ("ReduceMean", [], {"axes": [1], "keepdims": 0}),
     "over rows": ("ReduceMax", [], {"axes": [-2]}),
     "rows": ("MatMul", [(13, 33)], {}),
@@ -127,7 +127,7 @@ def pools(net: QuantizedNet) -> list[str]:
         for like in (None, net.first)
     ]
     made += [net.mean(net.first), net.max_pool(net.first, 3, pads=[1, 1, 0, 0], ceil_mode=1)]
-    made.append(net.max_pool(net.first, 2, dilations=[3, 2], strides=[1, 2]))
+    made.append(net.max_pool(net.first, 2, dilations=[3, 2], strides=[1, 2], pads=[1] * 4))
     for operator in ("GlobalMaxPool", "ReduceMax"):
         largest = net.node(operator, [net.first])
         made.append(net.quantize(largest, SHAPE[1], like=net.first))
