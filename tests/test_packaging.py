@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 # What a folder on a shelf may hold; anything else there is a stray file.
 ON_SHELVES = {
     "models": {".md", ".py", ".safetensors", ".toml"},
-    "runtimes": {".py", ".c", ".h", ".ld"},
+    "runtimes": {".py", ".c", ".h", ".ld", ".template"},
 }
 
 pytestmark = pytest.mark.skipif(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from edgecnn.cli._alone import typed_beside
+from edgecnn.cli._c_target import C_OPTIONS
 from edgecnn.cli._durations import to_seconds
 from edgecnn.cli._options import (
     find_bundle,
@@ -51,7 +52,7 @@ def refuse_other_formats(wanted: str) -> None:
         "is about another --format than onnx; name one, or leave it out.",
     )
     if wanted != ONNX:
-        together = _CONVERSION | _BOTH
+        together = _CONVERSION | _BOTH | C_OPTIONS
         remedy = (
             f"is about ONNX files; leave it out, or export such a file first and name it with "
             f"--from beside --format {wanted}."
@@ -69,7 +70,7 @@ def convert_bundle(
     engine_options: tuple[str, ...],
     as_json: bool,
     **options: Any,
-) -> None:
+) -> ConvertReport:
     """Convert a variant of a bundle, keep the report and print it."""
     from edgecnn.bundle import open_bundle
     from edgecnn.converting import convert
@@ -88,6 +89,7 @@ def convert_bundle(
         print_report(report)
     else:
         _print(found, folder, runtime or found.runtime)
+    return found
 
 
 def _print(found: ConvertReport, folder: Path | None, runtime: str) -> None:

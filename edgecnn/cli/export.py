@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from edgecnn.cli._c_target import (
+    as_engine_options,
+    c_options,
+    refuse_c_options,
+    refuse_layout_folder,
+    write_layout,
+)
 from edgecnn.cli._convert import ONNX, convert_bundle, convert_options, refuse_other_formats
 from edgecnn.cli._int8 import int8_options, print_fp16, print_int8, stop_at_gate
 from edgecnn.cli._options import (
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
 @click.command()
 @bundle_argument
 @convert_options
+@c_options
 @click.option("--quantize/--no-quantize", default=None, help="Make an int8 variant, too.")
 @click.option(
     "--precision",
@@ -75,6 +83,9 @@ def command(
     name: str | None,
     runtime: str | None,
     time_limit: float | None,
+    layout: str | None,
+    output: Path | None,
+    force: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -87,20 +98,24 @@ def command(
     With --format, a variant that is there is converted for another engine by the runtime that
     writes this format, and must be as near to the golden outputs on that runtime.
     """
+    refuse_c_options(format)
     refuse_other_formats(format)
+    of_c = tuple(as_engine_options(options))
     if format != ONNX:
-        convert_bundle(
+        refuse_layout_folder(output, force=force)
+        found = convert_bundle(
             bundle,
             format,
             source=source,
             name=name,
             runtime=runtime,
             precision=precision,
-            engine_options=engine_options,
+            engine_options=(*engine_options, *of_c),
             threads=options["threads"],
             time_limit=time_limit,
             as_json=as_json,
         )
+        write_layout(found, layout, output, force=force, as_json=as_json)
         return
     _export(bundle, quantize, precision, as_json=as_json, **options)
 

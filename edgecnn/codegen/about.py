@@ -18,6 +18,7 @@ class About:
         source: Name of the variant that it is made of.
         precision: Number format of that variant's weights.
         contract: What goes in, and the names of the classes.
+        pixels: uint8 pixels go in, and not normalised floats.
     """
 
     net: str
@@ -25,6 +26,7 @@ class About:
     source: str
     precision: str
     contract: InputContract
+    pixels: bool
 
 
 def read_about(source: Variant, name: str) -> About | None:
@@ -43,4 +45,11 @@ def read_about(source: Variant, name: str) -> About | None:
     if source.golden is None:
         return None
     manifest = open_bundle(source.path.parent).manifest
-    return About(manifest.name, name, source.name, source.precision, manifest.contract)
+    return About(
+        manifest.name,
+        name,
+        source.name,
+        source.precision,
+        manifest.contract,
+        source.preprocessing,
+    )

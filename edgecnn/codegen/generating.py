@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecnn.codegen.about import About
+from edgecnn.codegen.ending import dequantize_last
 from edgecnn.codegen.kernels import Kernels
 from edgecnn.codegen.lowering.driver import lower
 from edgecnn.codegen.needs import Needs, needs
@@ -64,6 +65,7 @@ def generate(
     vectors: Vectors | None = None,
     winograd: bool = True,
     about: About | None = None,
+    apart: bool = False,
 ) -> Generated:
     """Generate C from an ONNX file; the same arguments give the same bytes.
 
@@ -76,15 +78,16 @@ def generate(
         vectors: Golden images for the self-test; without them there is none.
         winograd: Save products where that takes more memory (`edgecnn.codegen.winograd`).
         about: What is known of the net in its bundle, for the comments and the labels.
+        apart: Put weights into a file of their own even where they are few.
 
     Raises:
         ModelError: C cannot be made of it; nothing was written.
     """
     program = lower(read_graph(content, where))
-    program = separate(filter_minimally(program) if winograd else program)
+    program = dequantize_last(separate(filter_minimally(program) if winograd else program))
     placed = plan(program)
-    found = needs(program, placed)
-    places, weights = place_weights(program, MOST_TEXT_BYTES)
+    places, weights = place_weights(program, 0 if apart else MOST_TEXT_BYTES)
+    found = needs(program, placed, weights)
     writer = Writer(program, placed, Kernels(kernels), identifier(prefix), places)
     origin = Origin(where, sha256(content), name, about, found)
     tested = vectors is not None

@@ -1,9 +1,9 @@
 """What a net needs of a device: flash, RAM and stack; and the refusal of one that cannot fit.
 
 Weights, tables, the arena, the image and the answer are counted exactly. Code and stack are
-estimates: arm-none-eabi-gcc 12.2 at -O2 for a Cortex-M4 makes 300 to 900 bytes of a layer that
-multiplies and at most 450 of another, and no layer of the nets on the shelf takes more than 400
-bytes of stack. `edgecnn bench --board` measures both.
+estimates, taken from what arm-none-eabi-gcc 12.2 makes of lenet, resnet8 and mobilenet-tiny for a
+Cortex-M4 at -O2, and up to a fifth above it; a Cortex-M0 takes up to 2.5 times the code.
+`edgecnn bench --board` measures both.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from edgecnn.codegen.planning import Plan
 from edgecnn.codegen.program import ITEM_BYTES, Layer, Program, Tensor
 from edgecnn.errors import ModelError
 
-_MULTIPLYING_BYTES, _OTHER_BYTES, _AROUND_BYTES = 700, 250, 500
-STACK_BYTES = 512
+_WINOGRAD = "winograd_f32"
+_CODE_BYTES = {_WINOGRAD: 4500}
+_MULTIPLYING_BYTES, _OTHER_BYTES, _AROUND_BYTES = 650, 200, 300
+_STACK_BYTES, _WINOGRAD_STACK_BYTES = 512, 1024
 _FLOAT_BYTES = 4
 
 
@@ -30,6 +32,7 @@ class Needs:
         input: The image, in RAM.
         outputs: The answer, in RAM.
         stack: An estimate.
+        winograd: It has layers that save products and take more memory for that.
         largest_weights: The layer with the most weights, as people read it, and its share.
         largest_tensor: The layer with the most numbers to read and to write, as people read it.
     """
@@ -40,6 +43,7 @@ class Needs:
     input: int
     outputs: int
     stack: int
+    winograd: bool
     largest_weights: str
     largest_tensor: str
 
@@ -54,19 +58,26 @@ class Needs:
         return self.arena + self.input + self.outputs + self.stack
 
 
-def needs(program: Program, plan: Plan) -> Needs:
-    """Count what a planned program needs."""
+def needs(program: Program, plan: Plan, weights: bytes | None) -> Needs:
+    """Count what a planned program needs.
+
+    Args:
+        program: The program.
+        plan: Where its tensors lie.
+        weights: The file of weights; None if they are in the text.
+    """
+    constants = sum(map(constant_bytes, program.layers))
     weighty = max(program.layers, key=constant_bytes)
     wide = max(program.layers, key=_moved_bytes)
-    multiplying = sum(layer.macs > 0 for layer in program.layers)
-    others = len(program.layers) - multiplying
+    winograd = any(layer.kernel == _WINOGRAD for layer in program.layers)
     return Needs(
-        constants=sum(map(constant_bytes, program.layers)),
-        code=_AROUND_BYTES + multiplying * _MULTIPLYING_BYTES + others * _OTHER_BYTES,
+        constants=constants if weights is None else len(weights),
+        code=_AROUND_BYTES + sum(map(_code_bytes, program.layers)),
         arena=plan.bytes,
         input=_tensor_bytes(program.input),
         outputs=sum(each.size for each in program.outputs) * _FLOAT_BYTES,
-        stack=STACK_BYTES,
+        stack=_WINOGRAD_STACK_BYTES if winograd else _STACK_BYTES,
+        winograd=winograd,
         largest_weights=f"'{weighty.name}' with {constant_bytes(weighty):,} bytes",
         largest_tensor=f"'{wide.name}' with {_moved_bytes(wide):,} bytes",
     )
@@ -87,7 +98,11 @@ def refuse_too_large(
     Raises:
         ModelError: It needs more; what would help is said.
     """
-    smaller = "Use int8 (`--from int8`), or " if precision == "fp32" else "Use "
+    smaller = "Use "
+    if precision == "fp32":
+        smaller = "Use int8 (`--from int8`), or "
+    if found.winograd:
+        smaller = "Leave out what is faster and larger (`--option winograd=off`), or use int8, or "
     if flash is not None and found.flash > flash:
         raise ModelError(
             f"{name} needs {found.flash:,} bytes of flash, and there are {flash:,}: "
@@ -107,6 +122,10 @@ def refuse_too_large(
 def constant_bytes(layer: Layer) -> int:
     """Give the bytes of a layer's weights and tables."""
     return sum(values.nbytes for values in layer.constants)
+
+
+def _code_bytes(layer: Layer) -> int:
+    return _CODE_BYTES.get(layer.kernel, _MULTIPLYING_BYTES if layer.macs else _OTHER_BYTES)
 
 
 def _moved_bytes(layer: Layer) -> int:

@@ -17,7 +17,7 @@ from edgecnn.units import size_bytes
 from .facts import Facts, write_facts
 
 KERNELS = Path(__file__).parent / "kernels"
-_OPTIONS = ("prefix", "max-flash", "max-ram")
+_OPTIONS = ("prefix", "max-flash", "max-ram", "weights", "winograd")
 _PREFIX = re.compile(r"[A-Za-z]\w{0,62}", re.ASCII)
 
 
@@ -29,14 +29,18 @@ def convert(source: Variant, folder: Path, *, name: str, options: Options) -> Co
         folder: An empty folder.
         name: What the files are called, without their endings.
         options: `prefix`: what the names of functions begin with; the bundle's name by default.
-            `max-flash` and `max-ram`: how much there is of both, such as `256KiB`.
+            `max-flash` and `max-ram`: how much there is of both, such as `256KiB`. `weights`:
+            `auto` (default) puts them into a file of their own above 1 MB, `file` always.
+            `winograd`: `on` (default), or `off` for less memory and more products.
 
     Raises:
-        InputError: An option is unknown, no name that C takes, or no size.
+        InputError: An option is unknown or has no such value.
         ModelError: The net has something that there is no kernel for, or cannot fit.
     """
     _refuse_unknown(options)
     prefix = _prefix(options, source.path.parent.name)
+    winograd = _choice(options, "winograd", ("on", "off"))
+    weights = _choice(options, "weights", ("auto", "file"))
     flash, ram = (_size(options, each) for each in ("max-flash", "max-ram"))
     made = generate(
         source.path.read_bytes(),
@@ -45,6 +49,8 @@ def convert(source: Variant, folder: Path, *, name: str, options: Options) -> Co
         prefix=prefix,
         kernels=KERNELS,
         vectors=read_vectors(source),
+        winograd=winograd == "on",
+        apart=weights == "file",
         about=read_about(source, name),
     )
     refuse_too_large(made.needs, f"'{name}'", source.precision, flash, ram)
@@ -77,6 +83,13 @@ def _prefix(options: Options, bundle: str) -> str:
             f"Functions in C cannot be called '{given}_run'.",
             "Use letters, digits and underscores, a letter first, and no word of C.",
         )
+    return given
+
+
+def _choice(options: Options, name: str, known: tuple[str, ...]) -> str:
+    given = options.get(name, known[0])
+    if given not in known:
+        raise InputError(f"{name} cannot be '{given}'.", f"Use {' or '.join(known)}.")
     return given
 
 

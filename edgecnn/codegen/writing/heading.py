@@ -44,7 +44,8 @@ class Origin:
 def title(writer: Writer, origin: Origin) -> str:
     """Say what a net is, and of what it was made, as the first lines of a comment."""
     about, given = origin.about, writer.program.input
-    size = f"{given.height}x{given.width} pixels" if given.picture else f"{given.size:,} floats"
+    height, width, _ = _pixels(writer, origin)
+    size = f"{height}x{width} pixels" if height else f"{given.size:,} floats"
     named = f"{about.net} as plain C, {about.precision}" if about else "A net as plain C"
     lines = _wrapped(f"{named}: {size} in, {_count(writer, origin)} out.")
     lines += ["", *_wrapped(f"Made by edgecnn {__version__} of {origin.file}")]
@@ -72,6 +73,14 @@ def manual(writer: Writer, origin: Origin, weights: int | None) -> str:
     return f"/* {title(writer, origin)[3:]}\n *\n{_starred(_joined(parts))}\n */\n"
 
 
+def _pixels(writer: Writer, origin: Origin) -> tuple[int, int, int]:
+    """Give height, width and channels of the pixels that go in; zeros where none do."""
+    given, about = writer.program.input, origin.about
+    if given.picture:
+        return given.height, given.width, given.channels
+    return about.contract.pixel_shape if about and about.pixels else (0, 0, 0)
+
+
 def _count(writer: Writer, origin: Origin) -> str:
     if origin.about and origin.about.contract.labels:
         return f"{len(origin.about.contract.labels):,} classes"
@@ -82,10 +91,11 @@ def _count(writer: Writer, origin: Origin) -> str:
 def _input(writer: Writer, origin: Origin) -> str:
     given, about = writer.program.input, origin.about
     kind = C_TYPES[given.number]
-    if given.picture:
+    height, width, channels = _pixels(writer, origin)
+    if height:
         color = _COLORS[about.contract.color] if about else "rows, columns, channels"
         text = (
-            f"{kind} [{given.height}][{given.width}][{given.channels}]: {color}, 0 to 255, as they "
+            f"{kind} [{height}][{width}][{channels}]: {color}, 0 to 255, as they "
             "come from a decoder. Normalisation is inside."
         )
         return text + (f" {_resizing(about)}" if about else "")
@@ -151,8 +161,7 @@ def _needing(writer: Writer, found: Needs, weights: int | None) -> list[str]:
     return [
         "It needs, in bytes",
         f"    flash {found.constants:11,}  weights and tables, {where}",
-        f"    {found.code:17,}  code: estimated, {len(writer.program.layers)} layers for a "
-        "Cortex-M4 at -O2; more with vectors",
+        f"    {found.code:17,}  code: estimated for a Cortex-M4 at -O2; up to 2.5 times on an M0",
         f"    RAM   {found.arena:11,}  activations: the arena, static or the caller's",
         f"    {found.input + found.outputs:17,}  {kind} and outputs, the caller's",
         f"    stack {found.stack:11,}  estimated for a Cortex-M4",

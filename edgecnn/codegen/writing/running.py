@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from edgecnn.codegen.ending import DEQUANTIZE
 from edgecnn.codegen.planning import Buffer
 from edgecnn.codegen.program import NO_PADS, Layer, Tensor
 from edgecnn.codegen.writing.numbers import C_TYPES
@@ -42,7 +43,7 @@ class Ending:
 
 def parameter(writer: Writer) -> str:
     """Say what the input is called as a parameter."""
-    return "pixels" if writer.program.input.picture else "input"
+    return "pixels" if writer.program.input.number == "uint8" else "input"
 
 
 def parameters(writer: Writer, *, arena: bool, kind: str = "float") -> str:
@@ -62,7 +63,7 @@ def endings(writer: Writer) -> tuple[Ending, ...]:
     """Give the bytes that outputs are made of at the end; none if any is made otherwise."""
     outputs = writer.program.outputs
     last = writer.program.layers[-len(outputs) :]
-    made = {layer.writes: layer for layer in last if layer.kernel == "dequantize_u8"}
+    made = {layer.writes: layer for layer in last if layer.kernel == DEQUANTIZE}
     found = []
     for output in outputs:
         layer = made.get(output)
