@@ -101,9 +101,9 @@ _PORTS = _natives() | {
 def program(tmp_path_factory: pytest.TempPathFactory) -> Standalone:
     """A net with an int8 and an fp32 branch, small, with remainders everywhere."""
     net = QuantizedNet((1, 3, 11, 13))
-    one = net.conv(net.first, 12, strides=[2, 2])
-    two = net.conv(residual_block(net, one, 12), 21, kernel=1)
-    exact = net.dense(net.max_pool(two), 7, 21 * 3 * 3, quantized=False)
+    one = residual_block(net, net.conv(net.first, 12, strides=[2, 2]), 12)
+    two = net.max_pool(net.conv(one, 12, group=12))
+    exact = net.dense(net.mean(net.conv(two, 21, kernel=1)), 7, 21, quantized=False)
     model = net.model(exact, _floats(net))
     folder = tmp_path_factory.mktemp("ports")
     return write_standalone(model, net.images(4), folder, exact=exact, tolerance=_TOLERANCE)

@@ -18,9 +18,10 @@ struct mul_u8 {
 
 INLINE uint8_t mul_u8_one(int in, int other, const struct mul_u8 *s)
 {
-    float product = (float)((in - s->in_zero) * (other - s->other_zero)) * s->factor + s->zero;
-    product = product > -1e6f ? product : -1e6f;
-    const int whole = round_even(product < 1e6f ? product : 1e6f);
+    const int both = (in - s->in_zero) * (other - s->other_zero);
+    float value = product((float)both, s->factor) + s->zero;
+    value = value > -1e6f ? value : -1e6f;
+    const int whole = round_even(value < 1e6f ? value : 1e6f);
     const int most = whole < s->high ? whole : s->high;
     return (uint8_t)(most > s->low ? most : s->low);
 }

@@ -41,14 +41,20 @@ INLINE int32x4_t neon_rounded(float32x4_t value)
 #endif
 }
 
-/* Multiply, clip, round, add the zero point; low and high are without it. */
-INLINE void ints_requantise(uint8_t *to, ints sum, factors factor, float low, float high, int zero)
+/* Round, add the zero point. */
+INLINE void floats_store_bytes(uint8_t *to, floats value, int zero)
 {
-    const int32x4_t whole = neon_rounded(neon_scaled(sum, factor, low, high));
-    const uint16x4_t half = vqmovun_s32(vaddq_s32(whole, vdupq_n_s32(zero)));
+    const int32x4_t whole = vaddq_s32(neon_rounded(value), vdupq_n_s32(zero));
+    const uint16x4_t half = vqmovun_s32(whole);
     const uint8x8_t narrow = vqmovn_u16(vcombine_u16(half, half));
     const uint32_t found = vget_lane_u32(vreinterpret_u32_u8(narrow), 0);
     memcpy(to, &found, sizeof found);
+}
+
+/* Multiply, clip, round, add the zero point; low and high are without it. */
+INLINE void ints_requantise(uint8_t *to, ints sum, factors factor, float low, float high, int zero)
+{
+    floats_store_bytes(to, neon_scaled(sum, factor, low, high), zero);
 }
 
 /* Multiply and clip. */
@@ -56,6 +62,16 @@ INLINE void ints_scale(float *to, ints sum, factors factor, float low, float hig
 {
     vst1q_f32(to, neon_scaled(sum, factor, low, high));
 }
+
+/* Bytes as floats, where the core divides, and multiplies and adds in one rounding: armv7 does not. */
+#if defined(__aarch64__)
+#define FLOATS_OF_BYTES
+INLINE floats floats_div(floats a, floats b) { return vdivq_f32(a, b); }
+INLINE floats floats_bytes(const uint8_t *from)
+{
+    return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vget_low_u8(neon_four(from))))));
+}
+#endif
 
 /* Layers that keep channels apart: sums with a lane for each channel, and bytes as numbers of 16 bits
    that are multiplied with one another. */
