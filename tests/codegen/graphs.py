@@ -5,8 +5,8 @@
     two = net.add(net.conv(one, 20, relu=False), one)
     model = net.model(net.dense(net.max_pool(two), 5))
 
-Every value is a float behind a DequantizeLinear. Weights keep to seven bits, so that no CPU's
-ONNX Runtime saturates within a sum.
+Every value is a float behind a DequantizeLinear. Weights keep to seven bits by default, so that no
+CPU's ONNX Runtime saturates within a sum.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 _OPSET, _IR = 17, 8
-_LARGEST_WEIGHT = 63
 # What most values of unit variance lie between, and what is left of these behind a Relu.
 _SPREAD, _POSITIVE = 5.0, 2.5
 
@@ -32,11 +31,14 @@ class QuantizedNet:
         shape: Of the float input, [1, C, H, W] or [1, N].
         seed: Of the weights.
         signed: Values are int8 and not uint8.
+        largest: No weight is beyond it.
     """
 
-    def __init__(self, shape: tuple[int, ...], *, seed: int = 0, signed: bool = False) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], *, seed: int = 0, signed: bool = False, largest: int = 63
+    ) -> None:
         self._random = np.random.default_rng(seed)
-        self._signed = signed
+        self._signed, self._largest = signed, largest
         self._nodes: list[onnx.NodeProto] = []
         self._constants: list[onnx.TensorProto] = []
         self._shape = shape
@@ -141,7 +143,7 @@ class QuantizedNet:
     def _weights(self, value: str, shape: tuple[int, ...]) -> list[str]:
         """Add int8 weights with a scale for each channel, and an int32 bias."""
         channels, run = shape[0], math.prod(shape[1:])
-        whole = self._random.integers(-_LARGEST_WEIGHT, _LARGEST_WEIGHT + 1, shape).astype(np.int8)
+        whole = self._random.integers(-self._largest, self._largest + 1, shape).astype(np.int8)
         variance = np.square(whole.astype(np.float32)).mean() * run
         scale = (self._random.uniform(0.5, 2, channels) / np.sqrt(variance)).astype(np.float32)
         weights = [self.constant(whole), self.constant(scale)]

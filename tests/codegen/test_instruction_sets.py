@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
+from edgecnn.codegen.packing import pack_s8, pairs_fit
 from tests.codegen.compiled import FLAGS, compile_net, run_ort
 from tests.codegen.graphs import QuantizedNet, every_layer
 
@@ -85,3 +86,38 @@ def test_floats_at_the_end_of_whole_sums_are_the_same_floats(tmp_path: Path) -> 
     for output, expected in run_ort(model, {"image": image}).items():
         np.testing.assert_array_equal(found[0][output], found[1][output])
         np.testing.assert_allclose(found[0][output], expected, rtol=1e-3, atol=1e-5)
+
+
+def test_large_weights_do_not_saturate_on_avx2(tmp_path: Path) -> None:
+    _skip_without("gcc", KINDS["AVX2"])
+    net = QuantizedNet((1, 5, 6, 7), largest=127)
+    model = net.model(net.dense(net.conv(net.first, 20), 18, 20 * 6 * 7))
+    found = []
+    for kind in ("plain C", "AVX2"):
+        folder = tmp_path / kind.replace(" ", "-")
+        folder.mkdir()
+        compiled = compile_net(model, folder, (*FLAGS, *KINDS[kind]), "gcc")
+        found += [compiled.run(image) for image in net.images(3)]
+    fits = [layer.shape["pairs_fit"] for layer in compiled.made.program.layers if layer.macs]
+    assert fits == [0, 0]
+    for plain, vectors in zip(found[:3], found[3:], strict=True):
+        for output, expected in plain.items():
+            np.testing.assert_array_equal(vectors[output], expected)
+
+
+@pytest.mark.parametrize(
+    ("pair", "fit"),
+    [
+        ((64, 64), True),
+        ((65, 64), False),
+        ((-64, -64), True),
+        ((-65, -64), False),
+        ((127, -127), True),
+    ],
+)
+def test_pairs_fit_as_long_as_255_times_both_is_a_number_of_16_bits(
+    pair: tuple[int, int], fit: bool
+) -> None:
+    weights = np.zeros((3, 1, 1, 6), np.int8)
+    weights[1, 0, 0, 2:4] = pair
+    assert pairs_fit(pack_s8(weights)) == fit

@@ -19,7 +19,7 @@ from edgecnn.codegen.lowering.pictures import (
 from edgecnn.codegen.lowering.rules import lowers
 from edgecnn.codegen.lowering.weights import float_weights, has_scales_along
 from edgecnn.codegen.lowering.windows import Window, read_window
-from edgecnn.codegen.packing import by_channel, filled_run, pack_apart, pack_f32, pack_s8
+from edgecnn.codegen.packing import by_channel, filled_run, pack_apart, pack_f32, pack_s8, pairs_fit
 from edgecnn.codegen.program import Read
 
 if TYPE_CHECKING:
@@ -128,6 +128,8 @@ def _packed(weights: NDArray[Any], kind: _Kind) -> tuple[NDArray[Any], dict[str,
     packed = np.concatenate([pack(part) for part in np.split(last, kind.groups)])
     run = last.shape[3] if weights.dtype == np.float32 else filled_run(last.shape[3])
     sizes |= {"runs": last.shape[2], "run": run, "channels": channels // kind.groups}
+    if weights.dtype != np.float32:
+        sizes["pairs_fit"] = int(pairs_fit(packed))
     if kind.groups > 1:
         sizes["groups"] = kind.groups
         if weights.dtype != np.float32:

@@ -13,7 +13,7 @@ from edgecnn.codegen.lowering.matrices import add_matrix, lower_product, turned
 from edgecnn.codegen.lowering.rules import lowers
 from edgecnn.codegen.lowering.values import Source, Target
 from edgecnn.codegen.lowering.weights import float_weights, has_scales_along, is_constant
-from edgecnn.codegen.packing import by_channel, filled_run, pack_f32, pack_s8
+from edgecnn.codegen.packing import by_channel, filled_run, pack_f32, pack_s8, pairs_fit
 from edgecnn.codegen.program import Read
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _lower_bytes(
         (Read(source.tensor, beyond=True),),
         made,
         (packed, by_channel(folded.bias), by_channel(folded.factor)),
-        sizes | more,
+        sizes | more | {"pairs_fit": int(pairs_fit(packed))},
         macs=made.size * run,
     )
     lower.finish(node, target, made)

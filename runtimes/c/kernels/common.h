@@ -60,8 +60,8 @@
 #define ROLL
 #endif
 
-/* What a pointer points to is read anew from here on: kept in registers, it would push sums out. */
-#if defined(__GNUC__) || defined(__clang__)
+/* What a pointer points to is read anew from here on: of 16 vector registers, sums need nearly all. */
+#if (defined(__GNUC__) || defined(__clang__)) && defined(__AVX2__) && !defined(__AVX512F__)
 #define FORGET(pointer) __asm__ volatile("" : "+r"(pointer))
 #else
 #define FORGET(pointer) (void)(pointer)

@@ -14,6 +14,7 @@ struct conv_sums_u8 {
     int rows, runs, run;             /* of the kernel; a run in bytes, a multiple of four */
     int in_row, in_pixel;            /* from one of the kernel's pixels to the next, in bytes */
     int step;                        /* from one output pixel's window to the next, in bytes */
+    int pairs_fit;                   /* two neighbouring weights times bytes always fit 16 bits */
 };
 
 #if defined(HELIUM)
@@ -23,6 +24,7 @@ struct conv_sums_u8 {
 INLINE void conv_sums_u8(ints sums[][CONV_VECTORS], const uint8_t *in, const int8_t *weights,
                          const int32_t *bias, const struct conv_sums_u8 *s, int pixels, int vectors)
 {
+    FORGET(bias);
     UNROLL for (int p = 0; p < pixels; p++)
         UNROLL for (int v = 0; v < vectors; v++)
             sums[p][v] = ints_load(bias + v * INTS);
@@ -33,7 +35,8 @@ INLINE void conv_sums_u8(ints sums[][CONV_VECTORS], const uint8_t *in, const int
                 UNROLL for (int p = 0; p < pixels; p++) {
                     const four bytes = four_load(at + p * s->step + k);
                     UNROLL for (int v = 0; v < vectors; v++)
-                        sums[p][v] = ints_dot(sums[p][v], bytes, weights_load(weights + v * 4 * INTS));
+                        sums[p][v] = ints_dot_of(sums[p][v], bytes, weights_load(weights + v * 4 * INTS),
+                                                 s->pairs_fit);
                 }
         }
 }

@@ -10,6 +10,7 @@ struct conv_u8 {
     int stride_y, stride_x;
     int in_row, in_pixel;            /* steps to the next one, in bytes */
     int out_row, out_pixel;
+    int pairs_fit;                   /* two neighbouring weights times bytes always fit 16 bits */
     int zero;                        /* the zero point of the output */
     float low, high;                 /* what the output is clipped to, without its zero point */
 };
@@ -18,14 +19,18 @@ INLINE void conv_u8_tile(const uint8_t *in, uint8_t *out, const int8_t *weights,
                         const float *factor, const struct conv_u8 *s, int pixels, int channels)
 {
     const struct conv_sums_u8 window = {s->rows, s->runs, s->run, s->dilation_y * s->in_row,
-                                        s->dilation_x * s->in_pixel, s->stride_x * s->in_pixel};
+                                        s->dilation_x * s->in_pixel, s->stride_x * s->in_pixel,
+                                        s->pairs_fit};
     const int vectors = conv_vectors(channels);
+    const struct conv_u8 *end = s;
     ints sums[INT_PIXELS * CONV_VECTORS][CONV_VECTORS];
     conv_sums_u8(sums, in, weights, bias, &window, pixels, vectors);
+    FORGET(factor);
+    FORGET(end);
     UNROLL for (int p = 0; p < pixels; p++)
         UNROLL for (int v = 0; v < vectors; v++)
             ints_requantise_some(out + p * s->out_pixel + v * INTS, sums[p][v],
-                                 factors_load(factor + v * INTS), s->low, s->high, s->zero,
+                                 factors_load(factor + v * INTS), end->low, end->high, end->zero,
                                  channels - v * INTS);
 }
 

@@ -10,6 +10,7 @@ struct conv_u8_f32 {
     int stride_y, stride_x;
     int in_row, in_pixel;            /* steps to the next one, in bytes */
     int out_row, out_pixel;          /* of the output, in numbers */
+    int pairs_fit;                   /* two neighbouring weights times bytes always fit 16 bits */
     float low, high;                 /* what the output is clipped to */
 };
 
@@ -17,14 +18,18 @@ INLINE void conv_u8_f32_tile(const uint8_t *in, float *out, const int8_t *weight
                             const float *factor, const struct conv_u8_f32 *s, int pixels, int channels)
 {
     const struct conv_sums_u8 window = {s->rows, s->runs, s->run, s->dilation_y * s->in_row,
-                                        s->dilation_x * s->in_pixel, s->stride_x * s->in_pixel};
+                                        s->dilation_x * s->in_pixel, s->stride_x * s->in_pixel,
+                                        s->pairs_fit};
     const int vectors = conv_vectors(channels);
+    const struct conv_u8_f32 *end = s;
     ints sums[INT_PIXELS * CONV_VECTORS][CONV_VECTORS];
     conv_sums_u8(sums, in, weights, bias, &window, pixels, vectors);
+    FORGET(factor);
+    FORGET(end);
     UNROLL for (int p = 0; p < pixels; p++)
         UNROLL for (int v = 0; v < vectors; v++)
             ints_scale_some(out + p * s->out_pixel + v * INTS, sums[p][v],
-                            factors_load(factor + v * INTS), s->low, s->high, channels - v * INTS);
+                            factors_load(factor + v * INTS), end->low, end->high, channels - v * INTS);
 }
 
 /* All pixels, some channels of one block. */

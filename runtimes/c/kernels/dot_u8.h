@@ -1,5 +1,16 @@
-/* Storing the sums of bytes. */
+/* Sums of bytes: making and storing them. */
 #include "simd.h"
+
+/* Add the products of four pixels with four weights to each lane, by the fastest way that is exact. */
+INLINE ints ints_dot_of(ints sum, four pixels, weights_of_four weights, int pairs_fit)
+{
+#if defined(DOT_OF_PAIRS)
+    if (pairs_fit)
+        return ints_dot_of_pairs(sum, pixels, weights);
+#endif
+    (void)pairs_fit;
+    return ints_dot(sum, pixels, weights);
+}
 
 /* The last block may have fewer channels than a vector. */
 INLINE void ints_requantise_some(uint8_t *to, ints sum, factors factor, float low, float high,

@@ -12,6 +12,7 @@ struct grouped_u8 {
     int stride_y, stride_x;
     int in_row, in_pixel;            /* steps to the next one, in bytes */
     int out_row, out_pixel;
+    int pairs_fit;                   /* two neighbouring weights times bytes always fit 16 bits */
     int zero;                        /* the zero point of the output */
     float low, high;                 /* what the output is clipped to, without its zero point */
 };
@@ -21,8 +22,8 @@ INLINE void grouped_u8(const uint8_t *in, uint8_t *out, const int8_t *weights, c
 {
     const struct conv_u8 one = {
         s->height, s->width, s->channels, s->rows, s->runs, s->run, s->dilation_y, s->dilation_x,
-        s->stride_y, s->stride_x, s->in_row, s->in_pixel, s->out_row, s->out_pixel, s->zero, s->low,
-        s->high,
+        s->stride_y, s->stride_x, s->in_row, s->in_pixel, s->out_row, s->out_pixel, s->pairs_fit,
+        s->zero, s->low, s->high,
     };
     const int filled = (s->channels + BLOCK - 1) / BLOCK * BLOCK;
     ROLL for (int g = 0; g < s->groups; g++)

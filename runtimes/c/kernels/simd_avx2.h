@@ -64,6 +64,16 @@ INLINE ints ints_dot(ints sum, four pixels, weights_of_four weights)
 #endif
 }
 
+/* The same, where two neighbouring products always fit 16 bits. */
+#if !defined(__AVXVNNI__)
+#define DOT_OF_PAIRS
+INLINE ints ints_dot_of_pairs(ints sum, four pixels, weights_of_four weights)
+{
+    const __m256i pairs = _mm256_maddubs_epi16(pixels, weights);
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+#endif
+
 /* Layers that keep channels apart: sums with a lane for each channel, and bytes as numbers of 16 bits
    that are multiplied with one another. */
 typedef __m256i lanes;
