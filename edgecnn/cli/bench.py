@@ -126,6 +126,9 @@ def command(
     200kB, cold_start, first_run, throughput, memory.peak. It holds for every variant, or for the
     one named before a colon. It fails or passes only if the whole interval does; else the exit
     code is 5, or what --inconclusive says. What is not valid never passes.
+
+    With --board, C variants run on emulated microcontrollers instead: whether their answers are
+    right there, and what they need of flash, RAM, stack and instructions.
     """
     from edgecnn.benchmark import Interrupted
 
