@@ -47,7 +47,7 @@ class _Kind:
     @property
     def kernel(self) -> str:
         """The kernel's name, without the kind of its numbers."""
-        return "depthwise" if self.apart else "conv" if self.groups == 1 else "grouped"
+        return "depthwise" if self.apart else "conv"
 
 
 @lowers("Conv")
@@ -61,7 +61,7 @@ def lower_conv(lower: Lowering, node: ir.Node) -> None:
     target = lower.target(node)
     quantized = source.scale is not None and scales is not None
     quantized = quantized and has_scales_along(node.inputs[1], weights, scales, 0)
-    if quantized and (target.scale is not None or groups == 1):
+    if quantized and (target.scale is not None or not kind.apart):
         _lower_bytes(lower, node, kind, source, target)
     else:
         _lower_floats(lower, node, kind, target)
@@ -115,7 +115,7 @@ def _with_rows(weights: NDArray[Any]) -> NDArray[Any]:
 
 def _packed(weights: NDArray[Any], kind: _Kind) -> tuple[NDArray[Any], dict[str, int | float]]:
     """Pack weights [O, I, kh, kw]; give the sizes of the kernel with them."""
-    channels, inputs, rows, columns = weights.shape
+    channels, _, rows, columns = weights.shape
     sizes: dict[str, int | float] = {"rows": rows}
     if kind.apart:
         multiplier = channels // kind.groups
@@ -130,11 +130,7 @@ def _packed(weights: NDArray[Any], kind: _Kind) -> tuple[NDArray[Any], dict[str,
     sizes |= {"runs": last.shape[2], "run": run, "channels": channels // kind.groups}
     if weights.dtype != np.float32:
         sizes["pairs_fit"] = int(pairs_fit(packed))
-    if kind.groups > 1:
-        sizes["groups"] = kind.groups
-        if weights.dtype != np.float32:
-            sizes["in_channels"] = inputs
-    return packed, sizes
+    return packed, sizes | {"groups": kind.groups}
 
 
 def _by_group(values: NDArray[Any], kind: _Kind) -> NDArray[Any]:

@@ -158,7 +158,7 @@ def _kernel(suffix: str, made: Tensor, run: int, filled: int) -> tuple[str, dict
     sizes: dict[str, int | float] = {"channels": channels, "run": filled}
     if rows == 1:
         return f"dense_{suffix}", sizes
-    ones = ("height", "rows", "runs", "dilation_y", "dilation_x", "stride_y", "stride_x")
+    ones = ("groups", "height", "rows", "runs", "dilation_y", "dilation_x", "stride_y", "stride_x")
     sizes |= dict.fromkeys(ones, 1) | {"width": rows}
     sizes |= {"in_pixel": run, "in_row": rows * run}
     return f"conv_{suffix}", sizes | {"out_pixel": channels, "out_row": rows * channels}

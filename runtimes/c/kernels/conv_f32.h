@@ -8,7 +8,8 @@
 #include "tiles.h"
 
 struct conv_f32 {
-    int height, width, channels;     /* of the output */
+    int groups;                      /* of channels: each sees its own part of the input only */
+    int height, width, channels;     /* of the output; channels of one group */
     int rows, runs, run;             /* of the kernel; a run in numbers */
     int dilation_y, dilation_x;
     int stride_y, stride_x;
@@ -82,8 +83,8 @@ INLINE void conv_f32_block(const float *in, float *out, const float *weights, co
     }
 }
 
-INLINE void conv_f32(const float *in, float *out, const float *weights, const float *bias,
-                     const struct conv_f32 *s)
+INLINE void conv_f32_group(const float *in, float *out, const float *weights, const float *bias,
+                           const struct conv_f32 *s)
 {
     const int block = s->rows * s->runs * s->run * BLOCK, rest = s->channels % FLOAT_CHANNELS;
     int c = 0;
@@ -91,4 +92,13 @@ INLINE void conv_f32(const float *in, float *out, const float *weights, const fl
         conv_f32_block(in, out + c, weights + c / BLOCK * block + c % BLOCK, bias + c, s, FLOAT_CHANNELS);
     if (rest > 0)
         conv_f32_block(in, out + c, weights + c / BLOCK * block + c % BLOCK, bias + c, s, rest);
+}
+
+INLINE void conv_f32(const float *in, float *out, const float *weights, const float *bias,
+                     const struct conv_f32 *s)
+{
+    const int filled = (s->channels + BLOCK - 1) / BLOCK * BLOCK;
+    const int size = s->rows * s->runs * s->run * filled, channels = s->in_pixel / s->groups;
+    ROLL for (int g = 0; g < s->groups; g++)
+        conv_f32_group(in + g * channels, out + g * s->channels, weights + g * size, bias + g * filled, s);
 }

@@ -4,7 +4,8 @@
 #include "conv_sums_u8.h"
 
 struct conv_u8 {
-    int height, width, channels;     /* of the output */
+    int groups;                      /* of channels: each sees its own part of the input only */
+    int height, width, channels;     /* of the output; channels of one group */
     int rows, runs, run;             /* of the kernel; a run in bytes, a multiple of four */
     int dilation_y, dilation_x;
     int stride_y, stride_x;
@@ -49,8 +50,8 @@ INLINE void conv_u8_block(const uint8_t *in, uint8_t *out, const int8_t *weights
     }
 }
 
-INLINE void conv_u8(const uint8_t *in, uint8_t *out, const int8_t *weights, const int32_t *bias,
-                   const float *factor, const struct conv_u8 *s)
+INLINE void conv_u8_group(const uint8_t *in, uint8_t *out, const int8_t *weights, const int32_t *bias,
+                          const float *factor, const struct conv_u8 *s)
 {
     const int block = s->rows * s->runs * s->run * BLOCK, rest = s->channels % INT_CHANNELS;
     int c = 0;
@@ -60,4 +61,14 @@ INLINE void conv_u8(const uint8_t *in, uint8_t *out, const int8_t *weights, cons
     if (rest > 0)
         conv_u8_block(in, out + c, weights + c / BLOCK * block + c % BLOCK * 4, bias + c, factor + c, s,
                     rest);
+}
+
+INLINE void conv_u8(const uint8_t *in, uint8_t *out, const int8_t *weights, const int32_t *bias,
+                    const float *factor, const struct conv_u8 *s)
+{
+    const int filled = (s->channels + BLOCK - 1) / BLOCK * BLOCK;
+    const int size = s->rows * s->runs * s->run * filled, channels = s->in_pixel / s->groups;
+    ROLL for (int g = 0; g < s->groups; g++)
+        conv_u8_group(in + g * channels, out + g * s->channels, weights + g * size, bias + g * filled,
+                      factor + g * filled, s);
 }
