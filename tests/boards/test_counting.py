@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,21 @@ def test_sizes_are_the_nets_alone(tmp_path: Path) -> None:
     assert (large.weights, large.data, large.arena, large.bss) == (2000, 80, 64, 200)
     assert 16 < large.code < 100
     assert (large.flash, large.ram) == (large.code + 2080, 344)
+
+
+def test_weights_in_a_file_of_their_own_are_linked_in(tmp_path: Path) -> None:
+    board = by_name("cortex-m4")
+    variant = write(tmp_path / "net", NOTHING)
+    function = "void net_run(const void *weights, const uint8_t *input, float *outputs)"
+    header = tmp_path / "net" / "net.h"
+    header.write_text(f"#include <stdint.h>\n{function};\n")
+    body = "*outputs = (float)((const signed char *)weights)[*input + 2999 - 7];"
+    (tmp_path / "net" / "net.c").write_text(f'#include "net.h"\n{function}\n{{\n{body}\n}}\n')
+    (tmp_path / "net" / "net.bin").write_bytes(bytes(2999) + bytes([133]))
+    files = (*variant.files, str(tmp_path / "net" / "net.bin"))
+    image = built(replace(variant, files=files), board, tmp_path / "made")
+    assert image.sizes.weights == 3000
+    assert answered(image, board)[1] == 133 - 256
 
 
 def test_both_memories_that_are_too_small_are_named(tmp_path: Path) -> None:
