@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import string
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from typing import Any
 
 from edgecnn import __version__, shelves
 from edgecnn.bundle import Bundle
+from edgecnn.codegen.program import ITEM_BYTES
+from edgecnn.codegen.writing.numbers import C_TYPES, comment
 from edgecnn.disk import disk_errors
 from edgecnn.errors import InputError
 from edgecnn.spec import InputContract, Variant
@@ -58,6 +61,17 @@ class _Net:
     def files(self) -> dict[str, Path]:
         """Its files by their endings."""
         return {Path(file).suffix: Path(file) for file in self.variant.files}
+
+    @property
+    def kind(self) -> str:
+        """The C type of what goes in."""
+        return C_TYPES[self.facts.input.dtype]
+
+    @property
+    def input_bytes(self) -> int:
+        """Size of what goes in."""
+        size: int = math.prod(self.facts.input.shape)
+        return size * ITEM_BYTES[self.facts.input.dtype]
 
     @property
     def apart(self) -> bool:
@@ -121,8 +135,9 @@ def write_layout(
             f"'{variant}' is {located.format}; layouts are of C.",
             "Make a C variant with `edgecnn export --format c`.",
         )
-    facts = shelves.load_file(_shelf().parent / "facts.py")
-    net = _Net(bundle, located, facts.read_facts(Path(located.files[-1])))
+    (described,) = (Path(file) for file in located.files if file.endswith(".json"))
+    facts = shelves.load_file(_shelf().parent / "facts.py").read_facts(described)
+    net = _Net(bundle, located, facts)
     refuse_folder(folder, force=force)
     files = _files(net, layout)
     _write(folder, files)
@@ -151,11 +166,8 @@ def _files(net: _Net, layout: str) -> dict[str, bytes]:
 def _sources(net: _Net, layout: str, headers: str) -> dict[str, bytes]:
     """Give the net's own files under its prefix: two libraries' headers may not be called alike."""
     prefix, name = net.facts.prefix, net.variant.path.stem
-    texts = {ending: net.files[ending].read_text() for ending in (".c", ".h")}
-    for ending, text in texts.items():
-        for other in (".c", ".h", ".bin", "_weights.o"):
-            text = text.replace(f"{name}{other}", f"{prefix}{other}")
-        texts[ending] = text
+    called = re.compile(rf"(?<![\w.-]){re.escape(name)}(?=\.[ch]\b|\.bin\b|_weights\.o\b)")
+    texts = {end: called.sub(prefix, net.files[end].read_text()) for end in (".c", ".h")}
     if layout == "arduino" and net.contract.labels:
         texts[".h"] = texts[".h"].replace(
             "#include <stdint.h>\n", f"#include <stdint.h>\n{_LABELS_ON}", 1
@@ -166,39 +178,47 @@ def _sources(net: _Net, layout: str, headers: str) -> dict[str, bytes]:
     return found
 
 
-def _words(net: _Net, layout: str) -> dict[str, object]:
-    facts, contract = net.facts, net.contract
-    prefix, great = facts.prefix, facts.prefix.upper()
-    kind = {"float32": "float", "uint8": "uint8_t"}[facts.input.dtype]
-    size = math.prod(facts.input.shape) * (4 if kind == "float" else 1)
-    labels = bool(contract.labels)
+def _words(net: _Net, layout: str) -> dict[str, str]:
+    """Give what the templates' names stand for."""
+    prefix, size = net.facts.prefix, net.input_bytes
+    named = comment(f"{net.bundle.manifest.name} ({net.variant.precision})")
     sources = [f"src/{prefix}.c"] + [f"src/{prefix}_weights.S"] * net.apart
     quote = '"{}"' if layout == "esp-idf" else "{}"
-    answer = f"{prefix}_labels[best]" if labels else "best"
-    form = "%s" if labels else "output %d"
-    named = f"{net.bundle.manifest.name} ({net.variant.precision})"
-    paragraph = f"Plain C without dependencies, made by edgecnn. {size:,} bytes in."
     return {
         "prefix": prefix,
-        "great": great,
-        "net": " ".join(named.split()),
-        "version": __version__,
-        "kind": kind,
-        "given": "pixels" if kind == "uint8_t" else "input",
+        "great": prefix.upper(),
+        "net": named,
+        # CMake takes no more of a version than its numbers.
+        "version": ".".join(re.findall(r"\d+", __version__)[:3]),
         "size": f"{size:,}",
         "sources": " ".join(quote.format(each) for each in sources),
         "languages": "C ASM" if net.apart else "C",
+        "what": _what(net, size),
+        "sentence": f"{named} as plain C",
+        "sentence_json": json.dumps(f"{named} as plain C"),
+        "paragraph": f"No dependencies; made by edgecnn. {size:,} bytes in.",
+        **_call(net),
+    }
+
+
+def _call(net: _Net) -> dict[str, str]:
+    """Give how an example calls the net and names the best class; without names, its number."""
+    prefix, great = net.facts.prefix, net.facts.prefix.upper()
+    labels, weights = bool(net.contract.labels), f"{prefix}_weights"
+    answer = f"{prefix}_labels[best]" if labels else "best"
+    form = "%s" if labels else "output %d"
+    declared = f"\n/* In flash, by {weights}.S. */\nextern const unsigned char {weights}[];\n"
+    return {
+        "kind": net.kind,
+        "given": "pixels" if net.kind == "uint8_t" else "input",
         "definitions": "EDGECNN_LABELS" if labels else "",
         "scores": f"{great}_SCORES" if labels else "0",
         "count": f"{great}_CLASSES" if labels else f"{great}_OUTPUT_SIZE",
         "answer": answer,
         "printed": f'"{form} (%g)\\n", {answer}, (double)scores[best]',
-        "what": _what(net, size),
-        "sentence": f"{named} as plain C: {_what(net, size)}".split(":")[0],
-        "paragraph": paragraph,
-        "sentence_json": json.dumps(f"{named} as plain C"),
-        "name_json": json.dumps(prefix),
-        **_weights(prefix, apart=net.apart),
+        "weights_declaration": declared if net.apart else "",
+        "weights_argument": f"{weights}, " if net.apart else "",
+        "weights_alone": weights if net.apart else "",
     }
 
 
@@ -210,16 +230,6 @@ def _what(net: _Net, size: int) -> str:
     text = f"Takes {shape} {given} ({size:,} bytes), and gives {outputs} as floats"
     labels = net.contract.labels
     return f"{text}, one for each of {len(labels):,} classes." if labels else f"{text}."
-
-
-def _weights(prefix: str, *, apart: bool) -> Mapping[str, str]:
-    name = f"{prefix}_weights"
-    declared = f"\n/* In flash, by {name}.S. */\nextern const unsigned char {name}[];\n"
-    return {
-        "weights_declaration": declared if apart else "",
-        "weights_argument": f"{name}, " if apart else "",
-        "weights_alone": name if apart else "",
-    }
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:

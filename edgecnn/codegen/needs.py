@@ -2,7 +2,7 @@
 
 Weights, tables, the arena, the image and the answer are counted exactly. Code and stack are
 estimates, taken from what arm-none-eabi-gcc 12.2 makes of lenet, resnet8 and mobilenet-tiny for a
-Cortex-M4 at -O2, and up to a fifth above it; a Cortex-M0 takes up to 2.5 times the code.
+Cortex-M4 at -O2, and up to a fifth above it; a Cortex-M0 takes up to three times the code.
 `edgecnn bench --board` measures both.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from edgecnn import __version__
@@ -161,7 +161,7 @@ def _needing(writer: Writer, found: Needs, weights: int | None) -> list[str]:
     return [
         "It needs, in bytes",
         f"    flash {found.constants:11,}  weights and tables, {where}",
-        f"    {found.code:17,}  code: estimated for a Cortex-M4 at -O2; up to 2.5 times on an M0",
+        f"    {found.code:17,}  code: estimated for a Cortex-M4 at -O2; up to 3 times on an M0",
         f"    RAM   {found.arena:11,}  activations: the arena, static or the caller's",
         f"    {found.input + found.outputs:17,}  {kind} and outputs, the caller's",
         f"    stack {found.stack:11,}  estimated for a Cortex-M4",
@@ -222,6 +222,5 @@ def _joined(parts: list[list[str]]) -> Iterator[str]:
         yield from part
 
 
-def _starred(lines: object) -> str:
-    assert isinstance(lines, (list, Iterator))
+def _starred(lines: Iterable[str]) -> str:
     return "\n".join(f" * {comment(line)}".rstrip() for line in lines)
