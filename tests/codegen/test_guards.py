@@ -90,3 +90,16 @@ def test_sanitizers_find_nothing(
 ) -> None:
     command = [*compiler.split(), "-std=c99", *_SANITIZERS.split(), core]
     program.check(command, tmp_path / "net")
+
+
+@needs(_GCC)
+def test_an_unknown_compiler_takes_plain_c(program: Standalone, tmp_path: Path) -> None:
+    # What it says of itself is taken back; the system's own headers would not bear it in main.
+    commands = [
+        ["-U__GNUC__", "-O1", "-w", "-c", "-o", "net.o", str(program.folder / "net.c")],
+        ["net.o", str(PROGRAMS / "golden.c"), f"-I{program.folder}", "-o", "net"],
+    ]
+    for command in commands:
+        subprocess.run(["gcc", "-std=c99", *command], cwd=tmp_path, check=True)
+    ran = subprocess.run([tmp_path / "net"], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout

@@ -11,7 +11,7 @@ from edgecnn.codegen.kernels import Kernels
 from tests.codegen.compiled import KERNELS, WARNINGS
 from tests.codegen.standalone import PROGRAMS, needs
 
-pytestmark = needs({"gcc": "gcc"})
+_GCC, _ARM = {"gcc": "gcc"}, {"arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf"}
 _FLAGS = {
     "plain C": "-DEDGECNN_NO_SIMD",
     "without floats": "-DEDGECNN_NO_FLOATS",
@@ -30,10 +30,35 @@ def _run(kernel: str, program: str, flags: str, folder: Path) -> None:
     assert ran.returncode == 0, ran.stdout
 
 
+@needs(_GCC)
 @pytest.mark.parametrize("flags", _FLAGS.values(), ids=_FLAGS)
 def test_a_convolution_is_that_of_plain_loops(flags: str, tmp_path: Path) -> None:
     _run("conv_u8", "alone.c", f"-O1 {flags}", tmp_path)
 
 
+@needs(_GCC)
 def test_bytes_are_added_without_floats_as_with_them(tmp_path: Path) -> None:
     _run("add_u8", "adding.c", "-O2", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("gcc -DEDGECNN_NO_SIMD", marks=needs(_GCC)),
+        pytest.param("arm-linux-gnueabihf-gcc -mfpu=neon", marks=needs(_ARM)),
+    ],
+)
+def test_every_kernel_includes_what_it_needs(command: str) -> None:
+    # A file is pasted once: inside a branch it would be missing from the others.
+    kernels = Kernels(KERNELS)
+    line = [*command.split(), "-std=c99", *WARNINGS, "-fsyntax-only", "-x", "c", "-"]
+    names = [name for name in sorted(kernels.names) if _is_kernel(name)]
+    assert len(names) > 50
+    for name in names:
+        done = subprocess.run(line, input=kernels.text([name]), capture_output=True, text=True)
+        assert done.returncode == 0, (name, done.stderr[:2000])
+
+
+def _is_kernel(name: str) -> bool:
+    text = (KERNELS / f"{name}.h").read_text()
+    return f"INLINE void {name}(" in text and f"struct {name} {{" in text

@@ -11,10 +11,24 @@ INLINE factor_parts factor_load(const float *from) { return *from; }
 
 INLINE float factor_value(factor_parts factor) { return factor; }
 
-INLINE int scaled(int32_t sum, factor_parts factor, int low, int high)
+/* Clip and round halves to even; low and high are whole numbers. */
+INLINE int rounded_between(float value, int low, int high)
 {
-    float value = (float)sum * factor;
+#if defined(__arm__) && defined(__GNUC__)
+    float rounded; /* holds a whole number, the nearest end of them where there is none */
+    int32_t whole;
+    __asm__("vcvtr.s32.f32 %0, %1" : "=t"(rounded) : "t"(value));
+    memcpy(&whole, &rounded, sizeof whole);
+    whole = whole > low ? whole : low;
+    return whole < high ? whole : high;
+#else
     value = value > (float)low ? value : (float)low;
     return round_even(value < (float)high ? value : (float)high);
+#endif
+}
+
+INLINE int scaled(int32_t sum, factor_parts factor, int low, int high)
+{
+    return rounded_between((float)sum * factor, low, high);
 }
 #endif

@@ -8,9 +8,14 @@
 #define NO_VECTORS
 #endif
 
+/* Microsoft's compiler names no FMA: what has AVX2 has it. */
+#if defined(__FMA__) || (defined(_MSC_VER) && !defined(__clang__))
+#define HAS_FMA
+#endif
+
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__) && defined(__AVX512BW__) && !defined(NO_VECTORS)
 #include "simd_avx512.h"
-#elif defined(__AVX2__) && defined(__FMA__) && !defined(NO_VECTORS)
+#elif defined(__AVX2__) && defined(HAS_FMA) && !defined(NO_VECTORS)
 #include "simd_avx2.h"
 #elif defined(__ARM_NEON) && !defined(__ARM_BIG_ENDIAN) && !defined(NO_VECTORS)
 #include "simd_neon.h"
