@@ -14,8 +14,11 @@ import numpy as np
 import onnx
 import pytest
 
+from edgecnn import shelves
+from edgecnn.bundle import Bundle
 from edgecnn.codegen import Generated, generate, generating
-from edgecnn.codegen.about import About
+from edgecnn.codegen.about import About, read_about
+from edgecnn.errors import EdgeCNNError
 from tests.codegen.compiled import KERNELS, WARNINGS, run_ort
 from tests.codegen.graphs import QuantizedNet
 from tests.conftest import CONTRACT, TinyNet
@@ -225,3 +228,56 @@ def test_the_head_says_what_it_is_and_what_it_needs(tiny_net: TinyNet, tmp_path:
     again = write(model, tmp_path, about=ABOUT)
     assert (made.source, made.header) == (again.source, again.header)
     assert str(tmp_path) not in made.source + made.header
+
+
+def test_of_several_outputs_the_scores_are_named(two_headed: Bundle) -> None:
+    source = two_headed.locate("fp32")
+    made = generate(
+        source.path.read_bytes(),
+        where="fp32.onnx",
+        name="c-fp32",
+        prefix="two",
+        kernels=KERNELS,
+        about=read_about(source, "c-fp32"),
+    )
+    features, logits = made.program.outputs
+    assert (features.name, logits.name) == ("features", "logits")
+    found = dict(re.findall(r"#define TWO_(\w+) (\d+)", made.header))
+    assert {name: int(found[name]) for name in found if name.startswith(("OUTPUT", "SCORES"))} == {
+        "OUTPUT_SIZE": features.size + 4,
+        "OUTPUT_FEATURES_OFFSET": 0,
+        "OUTPUT_FEATURES_SIZE": features.size,
+        "OUTPUT_LOGITS_OFFSET": features.size,
+        "OUTPUT_LOGITS_SIZE": 4,
+        "SCORES": features.size,
+    }
+    assert "those of 'logits' are logits, and the largest" in re.sub(r"\n \* +", " ", made.header)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"speed": "high"}, "C has no option 'speed'; it has prefix, max-flash, max-ram, weights"),
+        ({"weights": "text"}, "weights cannot be 'text'"),
+        ({"winograd": "yes"}, "winograd cannot be 'yes'"),
+        ({"max-ram": "-1kB"}, "below nothing"),
+        ({"prefix": "two words"}, "cannot be called 'two words_run'"),
+        (
+            {"max-ram": "2kB"},
+            r"'c-fp32' needs [\d,]+ bytes of RAM, and there are 2,000: [\d,]+ for",
+        ),
+        ({"max-flash": "2kB"}, r"'c-fp32' needs [\d,]+ bytes of flash, and there are 2,000: "),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(
+    options: dict[str, str], problem: str, two_headed: Bundle, tmp_path: Path
+) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    convert = shelves.load_runtime("c").convert
+    with pytest.raises(EdgeCNNError, match=problem) as refusal:
+        convert(two_headed.locate("fp32"), folder, name="c-fp32", options=options)
+    assert not list(folder.iterdir())
+    if problem.startswith("'c-fp32' needs"):
+        assert "--from int8" in refusal.value.remedy
+        assert "fewer channels" in refusal.value.remedy

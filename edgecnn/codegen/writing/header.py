@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 
 from edgecnn.codegen.about import About
 from edgecnn.codegen.planning import ALIGNMENT
-from edgecnn.codegen.writing.heading import Origin, manual
+from edgecnn.codegen.writing.heading import Origin, manual, scores
 from edgecnn.codegen.writing.numbers import identifier, literal
 from edgecnn.codegen.writing.running import Ending, endings, parameter, parameters
 from edgecnn.codegen.writing.source import Writer
@@ -97,15 +98,16 @@ def _macros(writer: Writer, about: About | None, weights: bytes | None) -> Itera
     }
     if weights is not None:
         values |= {"WEIGHTS_BYTES": len(weights), "WEIGHTS_CHECK": check_value(weights)}
-    place = 0
+    places = dict(
+        zip(outputs, accumulate((each.size for each in outputs), initial=0), strict=False)
+    )
     for stem, output in zip(_stems(writer), outputs, strict=True):
         if len(outputs) > 1:
-            values |= {f"{stem}_OFFSET": place, f"{stem}_SIZE": output.size}
-        place += output.size
+            values |= {f"{stem}_OFFSET": places[output], f"{stem}_SIZE": output.size}
     for stem, each in zip(_stems(writer), endings(writer), strict=False):
         values |= _scale(stem, each)
     if about and about.contract.labels:
-        values |= {"CLASSES": len(about.contract.labels), "SCORES": _scores(writer, about)}
+        values |= {"CLASSES": len(about.contract.labels), "SCORES": places[scores(writer, about)]}
     for name, value in values.items():
         yield f"#define {writer.prefix.upper()}_{name} {value}"
 
@@ -124,16 +126,6 @@ def _stems(writer: Writer) -> list[str]:
         stem = f"OUTPUT_{identifier(output.name).upper()}"
         stems.append(f"{stem}_{number}" if stem in stems else stem)
     return stems
-
-
-def _scores(writer: Writer, about: About) -> int:
-    """Give where the classes' scores begin: in the output that the contract names, or the first."""
-    place = 0
-    for output in writer.program.outputs:
-        if output.name == about.contract.output:
-            return place
-        place += output.size
-    return 0
 
 
 def _functions(writer: Writer, about: About | None, weights: bytes | None) -> str:

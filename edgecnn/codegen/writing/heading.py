@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from edgecnn import __version__
 from edgecnn.codegen.about import About
 from edgecnn.codegen.needs import Needs
+from edgecnn.codegen.program import Tensor
 from edgecnn.codegen.writing.numbers import C_TYPES, comment
 from edgecnn.codegen.writing.running import parameter
 from edgecnn.codegen.writing.source import Writer
@@ -135,10 +136,19 @@ def _outputs(writer: Writer, origin: Origin) -> str:
     kind = {"logits": "logits", "probabilities": "probabilities"}.get(
         about.contract.output_kind, "scores"
     )
-    text += f", {kind}; the largest says which class it is:"
+    named = (
+        f"; those of '{scores(writer, about).name}' are {kind}" if len(outputs) > 1 else f", {kind}"
+    )
+    text += f"{named}, and the largest says which class it is:"
     if len(labels) > _MOST_LABELS:
         return f"{text} {labels[0]}, {labels[1]}, … {labels[-1]} ({len(labels):,} classes)."
     return f"{text} {', '.join(labels)}."
+
+
+def scores(writer: Writer, about: About) -> Tensor:
+    """Give the output with the classes' scores: the one that the contract names, or the first."""
+    outputs = writer.program.outputs
+    return next((each for each in outputs if each.name == about.contract.output), outputs[0])
 
 
 def _compiling(name: str) -> list[str]:
