@@ -6,16 +6,20 @@ import hashlib
 import os
 import shutil
 import subprocess
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from edgecnn.disk import cache_folder
-from edgecnn.errors import ModelError, UnavailableError
+from edgecnn.disk import cache_folder, temporary_folder, write_atomically
+from edgecnn.errors import EdgeCNNError, ModelError, UnavailableError
 
 FLAGS = ("-std=c99", "-O3", "-fPIC", "-shared")
-INSTALL = "Install one: `apt-get install gcc`."
+INSTALL = (
+    "Install one: `apt-get install gcc` on Debian and Ubuntu, `dnf install gcc` on Fedora, "
+    "`xcode-select --install` on macOS."
+)
 
 
 @dataclass(frozen=True)
@@ -45,34 +49,63 @@ def find_compiler(name: str) -> Compiler | None:
     return Compiler(path, lines[0].strip()) if said.returncode == 0 and lines else None
 
 
-def compile_library(source: Path, compiler: str, flags: tuple[str, ...]) -> Path:
-    """Compile a `.c` file to a shared library, once: the same text, compiler and CPU give the same.
+@contextmanager
+def compiled(source: Path, compiler: str, flags: tuple[str, ...]) -> Iterator[Path]:
+    """Give a `.c` file as a shared library: the same text, compiler and CPU are compiled once.
+
+    Libraries are kept in the user's cache folder, each with its digest, and what is damaged is
+    made anew. Where that folder cannot be written, a library lives until it is loaded.
 
     Args:
         source: The `.c` file; its `.h` file lies beside it.
         compiler: Name of the compiler's program.
         flags: More flags for it.
 
-    Returns:
-        The library, in the user's cache folder.
-
     Raises:
         UnavailableError: There is no such compiler.
-        ModelError: It refuses the file.
+        ModelError: It refuses the file, or a file is missing.
     """
     found = find_compiler(compiler)
     if found is None:
         raise UnavailableError(f"There is no C compiler '{compiler}' here.", INSTALL)
     every = (*FLAGS, *flags)
-    digest = hashlib.sha256()
-    for part in (*_texts(source), _macros(found, every)):
-        digest.update(hashlib.sha256(part).digest())
-    digest.update(" ".join((found.version, *every)).encode())
-    target = cache_folder() / "c" / f"{digest.hexdigest()[:32]}.so"
-    if not target.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _compile(found, source, every, target)
-    return target
+    key = hashlib.sha256()
+    for part in (*_texts(source), _macros(found, every), found.version.encode()):
+        key.update(hashlib.sha256(part).digest())
+    kept = _kept(key.hexdigest()[:32])
+    if kept is not None and _is_whole(kept):
+        yield kept
+        return
+    with temporary_folder() as folder:
+        made = Path(folder) / "net.so"
+        _compile(found, source, every, made)
+        yield made if kept is None or not _keep(made, kept) else kept
+
+
+def _kept(key: str) -> Path | None:
+    try:
+        return cache_folder() / "c" / f"{key}.so"
+    except RuntimeError:  # there is no home
+        return None
+
+
+def _is_whole(library: Path) -> bool:
+    try:
+        content = library.read_bytes()
+        return library.with_suffix(".sha256").read_text() == hashlib.sha256(content).hexdigest()
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _keep(made: Path, kept: Path) -> bool:
+    content = made.read_bytes()
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(kept, content)
+        write_atomically(kept.with_suffix(".sha256"), hashlib.sha256(content).hexdigest().encode())
+    except (OSError, EdgeCNNError):
+        return False
+    return True
 
 
 def _texts(source: Path) -> tuple[bytes, ...]:
@@ -91,24 +124,23 @@ def _macros(compiler: Compiler, flags: tuple[str, ...]) -> bytes:
     return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL).stdout
 
 
-def _compile(compiler: Compiler, source: Path, flags: tuple[str, ...], target: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix="making-") as folder:
-        made = Path(folder) / "net.so"
-        command = [compiler.path, *flags, "-o", str(made), str(source)]
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            stdin=subprocess.DEVNULL,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-        if done.returncode or not made.is_file():
-            lines = [line for line in done.stderr.splitlines() if "error" in line]
-            reason = (lines or done.stderr.splitlines() or ["it says nothing"])[0].strip()
-            raise ModelError(
-                f"{compiler.path} does not compile {source}: {reason}.",
-                "Make it anew with `edgecnn export --format c`, or use another compiler with "
-                "`--option compiler=clang`.",
-            )
-        made.replace(target)
+def _compile(compiler: Compiler, source: Path, flags: tuple[str, ...], made: Path) -> None:
+    done = subprocess.run(
+        [compiler.path, *flags, "-o", str(made), str(source)],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    if done.returncode == 0 and made.is_file():
+        return
+    lines = [line for line in done.stderr.splitlines() if "error" in line]
+    reason = (lines or done.stderr.splitlines() or ["it says nothing"])[0].strip().rstrip(".")
+    if done.returncode < 0:
+        reason = f"it was ended by signal {-done.returncode}"
+    raise ModelError(
+        f"{compiler.path} does not compile {source}: {reason}.",
+        "Make it anew with `edgecnn export --format c`, or use another compiler: "
+        "`--option compiler=clang`.",
+    )

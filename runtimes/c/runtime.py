@@ -17,7 +17,7 @@ from pathlib import Path
 from edgecnn.errors import ModelError
 from edgecnn.runtime import Availability, Options, Variant, choose_options
 
-from .compiler import INSTALL, compile_library, find_compiler
+from .compiler import INSTALL, compiled, find_compiler
 from .converting import convert
 from .facts import read_facts
 from .session import CSession
@@ -87,8 +87,8 @@ def open_session(variant: Variant, *, provider: str, threads: int, options: Opti
     if (weights.stat().st_size if weights else 0) != facts.weights_bytes:
         raise _refusal(variant.path, "its weights are not those that were written")
     flags = () if chosen["cpu"] == "any" else (f"-march={chosen['cpu']}",)
-    library = compile_library(files[".c"], chosen["compiler"], flags)
-    return CSession(files[".c"], library, facts, weights)
+    with compiled(files[".c"], chosen["compiler"], flags) as library:
+        return CSession(files[".c"], library, facts, weights)
 
 
 def _refusal(path: Path, why: str) -> ModelError:
