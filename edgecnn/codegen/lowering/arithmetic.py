@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from edgecnn.codegen.lowering.state import Lowering
 
 _IN_BYTES = ("Add", "Mul")
+# Up to it, round_even (common.h) rounds. Only scales that no quantizer would choose reach it.
+_ROUNDED = 1 << 22
 
 
 @lowers("Add", "Sub", "Mul", "Div", "PRelu")
@@ -26,8 +28,10 @@ def lower_pair(lower: Lowering, node: ir.Node) -> None:
         return
     target = lower.target(node)
     if node.op_type in _IN_BYTES and target.scale is not None and _are_bytes(lower, node):
-        _lower_bytes(lower, node, target)
-        return
+        scales = [lower.at_hand(value).scale for value in node.inputs]
+        if _largest(node, [each for each in (*scales, target.scale) if each]) < _ROUNDED:
+            _lower_bytes(lower, node, target)
+            return
     first, second = (lower.floats(value) for value in node.inputs)
     both = pair(lower, node, first, second, lower.shape(target.values[0]))
     made = lower.tensor(target, number="float32", picture=both.picture)
@@ -49,10 +53,18 @@ def _are_bytes(lower: Lowering, node: ir.Node) -> bool:
     return all(lower.at_hand(value).scale is not None for value in node.inputs)
 
 
+def _largest(node: ir.Node, scales: list[Scale]) -> float:
+    """Give what no result exceeds, in steps of the output, before it is clipped to a byte."""
+    first, second, out = (each.scale for each in scales)
+    if node.op_type == "Add":
+        return 512 * (first + second) / out + 256
+    return 65536 * first * second / out + 256
+
+
 def _lower_bytes(lower: Lowering, node: ir.Node, target: Target) -> None:
     shape = lower.shape(target.values[0])
     first, second = (lower.source(value) for value in node.inputs)
-    if node.op_type == "Add" and repeats_first(first.tensor.shape, shape):
+    if repeats_first(first.tensor.shape, shape):
         first, second = second, first
     both = pair(lower, node, first.tensor, second.tensor, shape)
     made = lower.tensor(target, picture=both.picture)
@@ -69,7 +81,7 @@ def _of_sum(first: Scale, second: Scale, out: Scale) -> dict[str, float]:
 
     MlasQLinearAddKernelAvx2Helper (qladd_avx2.cpp) adds the second product to the constant, then
     the first, and its compiler makes one rounding of each product with its sum, even of the zero
-    points'. Where the first tensor is one number that is repeated, the two change places.
+    points'. Where the first tensor is one number that is repeated, the two have changed places.
     """
     step = np.float32(out.scale)
     factors = [np.float32(each.scale) / step for each in (first, second)]

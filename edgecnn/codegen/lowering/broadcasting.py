@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edgecnn.codegen.program import Tensor
 
 _LOOPS = 3
+_MANY_ROWS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,7 @@ def pair(
     """Let two tensors meet in a shape, by ONNX's rules of broadcasting."""
     one, other = (_with_axes(lower, node, each, len(shape)) for each in (first, second))
     if len(shape) == len(PICTURE) and shape[0] == 1 and (one.picture or other.picture):
-        one, other = (lower.picture(each, node) for each in (one, other))
+        one, other = (_widened(lower, node, lower.picture(e, node), shape) for e in (one, other))
         return Pair(one, other, _picture_sizes(one, other, shape), picture=True)
     one, other = (lower.plain(each, node) for each in (one, other))
     groups = _groups(one.shape, other.shape, shape)
@@ -68,6 +69,15 @@ def _with_axes(lower: Lowering, node: ir.Node, tensor: Tensor, count: int) -> Te
     strided = lower.layouts.strided(tensor).reshaped((1,) * missing + tensor.shape)
     assert strided is not None
     return lower.layouts.settled(lower.layouts.move(tensor.name, strided), node)
+
+
+def _widened(lower: Lowering, node: ir.Node, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Repeat one number for each channel along a row, once for all rows: loops are long then."""
+    _, channels, height, width = shape
+    if tensor.shape != (1, channels, 1, 1) or height < _MANY_ROWS or width == 1:
+        return tensor
+    strided = lower.layouts.strided(tensor).expanded((1, channels, 1, width))
+    return lower.picture(lower.layouts.move(f"{tensor.name}/row", strided), node)
 
 
 def _expanded(lower: Lowering, node: ir.Node, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecnn.codegen.lowering.values import Scale, Source, sizes_of
+from edgecnn.codegen.lowering.values import Scale, Source
 from edgecnn.codegen.program import Tensor
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def add_table(
     lower: Lowering, node: ir.Node, old: Tensor, made: Tensor, table: NDArray[np.uint8]
 ) -> None:
     """Add a layer that looks each byte up."""
-    lower.add(node, "table_u8", (old,), made, (table,), sizes_of(old) | NOWHERE)
+    row = {"height": old.height, "width": 1, "channels": old.width * old.channels}
+    lower.add(node, "table_u8", (old,), made, (table,), row | NOWHERE)
 
 
 # Where in its output a layer begins that writes all of it.

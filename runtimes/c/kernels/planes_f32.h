@@ -8,8 +8,9 @@ struct planes_f32 {
 
 INLINE void planes_f32(const float *in, float *out, const struct planes_f32 *s)
 {
-    for (int c = 0; c < s->channels; c++)
-        for (int y = 0; y < s->height; y++)
-            for (int x = 0; x < s->width; x++)
-                *out++ = in[y * s->in_row + x * s->in_pixel + c];
+    /* Read in order: compilers turn whole vectors into three planes, written side by side. */
+    for (int y = 0; y < s->height; y++)
+        for (int x = 0; x < s->width; x++)
+            for (int c = 0; c < s->channels; c++)
+                out[(c * s->height + y) * s->width + x] = in[y * s->in_row + x * s->in_pixel + c];
 }

@@ -1,5 +1,5 @@
 /* A function of each byte, looked up; what it gives may be a part of a larger picture. */
-#include "common.h"
+#include "lookup.h"
 
 struct table_u8 {
     int height, width, channels;
@@ -13,7 +13,6 @@ INLINE void table_u8(const uint8_t *in, uint8_t *out, const uint8_t *table, cons
     out += s->top * s->out_row + s->left * s->out_pixel + s->channel;
     for (int y = 0; y < s->height; y++)
         for (int x = 0; x < s->width; x++)
-            for (int c = 0; c < s->channels; c++)
-                out[y * s->out_row + x * s->out_pixel + c] =
-                    table[in[y * s->in_row + x * s->in_pixel + c]];
+            look_up(in + y * s->in_row + x * s->in_pixel, out + y * s->out_row + x * s->out_pixel,
+                    table, s->channels);
 }
