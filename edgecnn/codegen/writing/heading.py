@@ -16,9 +16,10 @@ from edgecnn.codegen.writing.source import Writer
 
 _WIDTH, _MOST_LABELS = 96, 40
 _COLORS = {
-    "rgb": "rows, columns, channels (red, green, blue)",
-    "bgr": "rows, columns, channels (blue, green, red)",
-    "gray": "rows, columns, one channel (grey)",
+    "": "channels, 0 to 255, as they come from a decoder",
+    "rgb": "channels (red, green, blue), 0 to 255, as they come from a decoder",
+    "bgr": "channels (blue, green, red), 0 to 255, as OpenCV has them",
+    "gray": "one channel (grey), 0 to 255, as they come from a decoder",
 }
 _RESIZES = {"stretch": "stretched", "letterbox": "letterboxed"}
 
@@ -94,10 +95,10 @@ def _input(writer: Writer, origin: Origin) -> str:
     kind = C_TYPES[given.number]
     height, width, channels = _pixels(writer, origin)
     if height:
-        color = _COLORS[about.contract.color] if about else "rows, columns, channels"
+        color = about.contract.color if about else ""
         text = (
-            f"{kind} [{height}][{width}][{channels}]: {color}, 0 to 255, as they "
-            "come from a decoder. Normalisation is inside."
+            f"{kind} [{height}][{width}][{channels}]: rows, columns, {_COLORS[color]}. "
+            "Normalisation is inside."
         )
         return text + (f" {_resizing(about)}" if about else "")
     shape = "".join(f"[{size}]" for size in given.shape[1:]) or "[1]"
@@ -133,9 +134,7 @@ def _outputs(writer: Writer, origin: Origin) -> str:
     if about is None or not about.contract.labels:
         return f"{text}, as in ONNX, without the batch."
     labels = about.contract.labels
-    kind = {"logits": "logits", "probabilities": "probabilities"}.get(
-        about.contract.output_kind, "scores"
-    )
+    kind = "scores" if about.contract.output_kind == "other" else about.contract.output_kind
     named = (
         f"; those of '{scores(writer, about).name}' are {kind}" if len(outputs) > 1 else f", {kind}"
     )
