@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.codegen.compiled import WARNINGS
 from tests.codegen.graphs import QuantizedNet, residual_block
 from tests.codegen.standalone import Standalone, needs, write_standalone
 
@@ -115,6 +117,17 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Standalone:
 )
 def test_answers_are_those_of_onnx_runtime(port: Port, program: Standalone, tmp_path: Path) -> None:
     program.check(port.command, tmp_path / "net", port.emulator)
+
+
+@needs({"arm-none-eabi-gcc": "gcc-arm-none-eabi libnewlib-arm-none-eabi"})
+@pytest.mark.parametrize("core", ["m0", "m3", "m4", "m55 -mfloat-abi=hard"])
+def test_cortex_m_compiles_without_a_warning(core: str, program: Standalone) -> None:
+    # The answers on these cores are what tests/boards is about.
+    flags = f"-mthumb -mcpu=cortex-{core} -std=c99 -O2 -c -o /dev/null".split()
+    command = ["arm-none-eabi-gcc", *flags, *WARNINGS, str(program.folder / "net.c")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stderr == ""
+    assert done.returncode == 0
 
 
 def _floats(net: QuantizedNet) -> str:

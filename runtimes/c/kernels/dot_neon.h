@@ -3,7 +3,7 @@
 #if defined(__aarch64__)
 enum { INTS = 4, INT_CHANNELS = 16, INT_PIXELS = 4 };
 #else
-enum { INTS = 4, INT_CHANNELS = 8, INT_PIXELS = 4 };
+enum { INTS = 4, INT_CHANNELS = 8, INT_PIXELS = 3 };
 #endif
 
 typedef int32x4_t ints;
