@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgecnn.codegen.about import About
 from edgecnn.codegen.ending import dequantize_last
+from edgecnn.codegen.fusing import fuse_pools
 from edgecnn.codegen.kernels import Kernels
 from edgecnn.codegen.lowering.driver import lower
 from edgecnn.codegen.needs import Needs, needs
@@ -84,7 +85,9 @@ def generate(
         ModelError: C cannot be made of it; nothing was written.
     """
     program = lower(read_graph(content, where))
-    program = dequantize_last(separate(filter_minimally(program) if winograd else program))
+    program = dequantize_last(
+        separate(fuse_pools(filter_minimally(program) if winograd else program))
+    )
     placed = plan(program)
     places, weights = place_weights(program, 0 if apart else MOST_TEXT_BYTES)
     found = needs(program, placed, weights)

@@ -15,15 +15,17 @@ struct conv_f32 {
     int stride_y, stride_x;
     int in_row, in_pixel;            /* steps to the next one, in numbers */
     int out_row, out_pixel;
+    int pool_rows, pool_columns;     /* of these windows' places, the largest sum is the output's */
     float low, high;                 /* what the output is clipped to */
 };
 
+enum { CONV_F32_VECTORS = FLOAT_CHANNELS / FLOATS };
+
 /* Some pixels beside one another, some vectors of channels: all sums stay in registers. */
-INLINE void conv_f32_tile(const float *in, float *out, const float *weights, const float *bias,
-                          const struct conv_f32 *s, int pixels, int vectors, int channels)
+INLINE void conv_f32_sums(floats sums[][CONV_F32_VECTORS], const float *in, const float *weights,
+                          const float *bias, const struct conv_f32 *s, int pixels, int vectors)
 {
-    const float *low = &s->low, *high = &s->high;
-    floats sums[2 * FLOAT_PIXELS][FLOAT_CHANNELS / FLOATS];
+    const int step = s->pool_columns * s->stride_x * s->in_pixel;
     FORGET(bias);
     UNROLL for (int p = 0; p < pixels; p++)
         UNROLL for (int v = 0; v < vectors; v++)
@@ -33,19 +35,34 @@ INLINE void conv_f32_tile(const float *in, float *out, const float *weights, con
             const float *at = in + y * s->dilation_y * s->in_row + x * s->dilation_x * s->in_pixel;
             ROLL for (int k = 0; k < s->run; k++, weights += BLOCK) {
                 UNROLL for (int p = 0; p < pixels; p++) {
-                    floats pixel = floats_all(at[p * s->stride_x * s->in_pixel + k]);
+                    floats pixel = floats_all(at[p * step + k]);
                     UNROLL for (int v = 0; v < vectors; v++)
                         sums[p][v] = floats_fma(pixel, floats_load(weights + v * FLOATS), sums[p][v]);
                 }
             }
         }
     }
+}
+
+INLINE void conv_f32_tile(const float *in, float *out, const float *weights, const float *bias,
+                          const struct conv_f32 *s, int pixels, int vectors, int channels)
+{
+    const float *low = &s->low, *high = &s->high;
+    floats sums[2 * FLOAT_PIXELS][CONV_F32_VECTORS], most[2 * FLOAT_PIXELS][CONV_F32_VECTORS];
+    conv_f32_sums(most, in, weights, bias, s, pixels, vectors);
+    ROLL for (int i = 1; i < s->pool_rows * s->pool_columns; i++) {
+        const int y = i / s->pool_columns * s->stride_y, x = i % s->pool_columns * s->stride_x;
+        conv_f32_sums(sums, in + y * s->in_row + x * s->in_pixel, weights, bias, s, pixels, vectors);
+        UNROLL for (int p = 0; p < pixels; p++)
+            UNROLL for (int v = 0; v < vectors; v++)
+                most[p][v] = floats_max(most[p][v], sums[p][v]);
+    }
     FORGET(low);
     FORGET(high);
     UNROLL for (int p = 0; p < pixels; p++)
         UNROLL for (int v = 0; v < vectors; v++)
             floats_store_some(out + p * s->out_pixel + v * FLOATS,
-                              floats_clip(sums[p][v], *low, *high), channels - v * FLOATS);
+                              floats_clip(most[p][v], *low, *high), channels - v * FLOATS);
 }
 
 #if defined(HALVES)
@@ -56,7 +73,7 @@ INLINE void conv_f32_tile(const float *in, float *out, const float *weights, con
 INLINE void conv_f32_tile_of(const float *in, float *out, const float *weights, const float *bias,
                              const struct conv_f32 *s, int pixels, int channels)
 {
-    enum { VECTORS = FLOAT_CHANNELS / FLOATS };
+    enum { VECTORS = CONV_F32_VECTORS };
 #if defined(HALVES)
     if (channels <= HALVES) {
         conv_half_f32_tile(in, out, weights, bias, s, pixels, channels);
@@ -73,8 +90,9 @@ INLINE void conv_f32_block(const float *in, float *out, const float *weights, co
 {
     const int most = channels <= FLOAT_CHANNELS / 2 ? 2 * FLOAT_PIXELS : FLOAT_PIXELS;
     const int length = tile_length(s->width, most), shorter = length - 1;
-    const int step = s->stride_x * s->in_pixel;
-    ROLL for (int y = 0; y < s->height; y++, in += s->stride_y * s->in_row, out += s->out_row) {
+    const int step = s->pool_columns * s->stride_x * s->in_pixel;
+    const int row = s->pool_rows * s->stride_y * s->in_row;
+    ROLL for (int y = 0; y < s->height; y++, in += row, out += s->out_row) {
         int x = 0;
         ROLL for (; x < length * tiles_of_length(s->width, length); x += length)
             conv_f32_tile_of(in + x * step, out + x * s->out_pixel, weights, bias, s, length, channels);

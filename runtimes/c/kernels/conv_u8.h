@@ -11,6 +11,7 @@ struct conv_u8 {
     int stride_y, stride_x;
     int in_row, in_pixel;            /* steps to the next one, in bytes */
     int out_row, out_pixel;
+    int pool_rows, pool_columns;     /* of these windows' places, the largest sum is the output's */
     int pairs_fit;                   /* two neighbouring weights times bytes always fit 16 bits */
     int zero;                        /* the zero point of the output */
     float low, high;                 /* what the output is clipped to, without its zero point */
@@ -20,17 +21,24 @@ INLINE void conv_u8_tile(const uint8_t *in, uint8_t *out, const int8_t *weights,
                         const float *factor, const struct conv_u8 *s, int pixels, int channels)
 {
     const struct conv_sums_u8 window = {s->rows, s->runs, s->run, s->dilation_y * s->in_row,
-                                        s->dilation_x * s->in_pixel, s->stride_x * s->in_pixel,
-                                        s->pairs_fit};
+                                        s->dilation_x * s->in_pixel,
+                                        s->pool_columns * s->stride_x * s->in_pixel, s->pairs_fit};
     const int vectors = conv_vectors(channels);
     const struct conv_u8 *end = s;
-    ints sums[INT_PIXELS * CONV_VECTORS][CONV_VECTORS];
-    conv_sums_u8(sums, in, weights, bias, &window, pixels, vectors);
+    ints sums[INT_PIXELS * CONV_VECTORS][CONV_VECTORS], most[INT_PIXELS * CONV_VECTORS][CONV_VECTORS];
+    conv_sums_u8(most, in, weights, bias, &window, pixels, vectors);
+    ROLL for (int i = 1; i < s->pool_rows * s->pool_columns; i++) {
+        const int y = i / s->pool_columns * s->stride_y, x = i % s->pool_columns * s->stride_x;
+        conv_sums_u8(sums, in + y * s->in_row + x * s->in_pixel, weights, bias, &window, pixels, vectors);
+        UNROLL for (int p = 0; p < pixels; p++)
+            UNROLL for (int v = 0; v < vectors; v++)
+                most[p][v] = ints_max(most[p][v], sums[p][v]);
+    }
     FORGET(factor);
     FORGET(end);
     UNROLL for (int p = 0; p < pixels; p++)
         UNROLL for (int v = 0; v < vectors; v++)
-            ints_requantise_some(out + p * s->out_pixel + v * INTS, sums[p][v],
+            ints_requantise_some(out + p * s->out_pixel + v * INTS, most[p][v],
                                  factors_load(factor + v * INTS), end->low, end->high, end->zero,
                                  channels - v * INTS);
 }
@@ -40,8 +48,9 @@ INLINE void conv_u8_block(const uint8_t *in, uint8_t *out, const int8_t *weights
                          const float *factor, const struct conv_u8 *s, int channels)
 {
     const int length = tile_length(s->width, conv_pixels(channels)), shorter = length - 1;
-    const int step = s->stride_x * s->in_pixel;
-    ROLL for (int y = 0; y < s->height; y++, in += s->stride_y * s->in_row, out += s->out_row) {
+    const int step = s->pool_columns * s->stride_x * s->in_pixel;
+    const int row = s->pool_rows * s->stride_y * s->in_row;
+    ROLL for (int y = 0; y < s->height; y++, in += row, out += s->out_row) {
         int x = 0;
         ROLL for (; x < length * tiles_of_length(s->width, length); x += length)
             conv_u8_tile(in + x * step, out + x * s->out_pixel, weights, bias, factor, s, length, channels);

@@ -48,7 +48,7 @@ static int wanted(int y, int x, int c)
 int main(void)
 {
     struct conv_u8 shape = {0};
-    shape.groups = 1;
+    shape.groups = shape.pool_rows = shape.pool_columns = 1;
     shape.height = HEIGHT;
     shape.width = WIDTH;
     shape.channels = CHANNELS;
