@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from edgecnn.codegen.ending import DEQUANTIZE
 from edgecnn.codegen.planning import Buffer
 from edgecnn.codegen.program import NO_PADS, Layer, Tensor
-from edgecnn.codegen.writing.numbers import C_TYPES
+from edgecnn.codegen.writing.numbers import C_TYPES, comment
 from edgecnn.codegen.writing.source import Writer, function_name
 
 _TEXT = """\
@@ -80,14 +80,27 @@ def running(writer: Writer) -> str:
     count = len(writer.program.layers)
     cut = count - len(found)
     shared = list(_layers(writer, 0, cut))
+    texts = [_arena(writer)]
     if found:
         name = f"{writer.prefix}_layers"
-        texts = [_shared(writer, name, shared)]
+        texts += [_shared(writer, name, shared)]
         texts.append(_run_in(writer, [_call(writer, name), *_layers(writer, cut, count)]))
         texts.append(_run_in(writer, [_call(writer, name), *_copies(writer, found)], "uint8_t"))
     else:
-        texts = [_run_in(writer, shared)]
+        texts.append(_run_in(writer, shared))
     return "\n".join([*texts, _static(writer, found)])
+
+
+def _arena(writer: Writer) -> str:
+    """Write a map of the arena: what lies where, and from which layer to which."""
+    buffers = sorted(writer.plan.buffers.values(), key=lambda each: (each.first, each.offset))
+    rows = [
+        f" * {each.offset:8} {each.bytes:9}  {f'{each.first} to {each.last}':10}  "
+        f"{comment(each.tensor.name)[:60]}\n"
+        for each in buffers
+    ]
+    head = f" * {'from':>8} {'bytes':>9}  {'layers':10}  what\n"
+    return f"/* The arena, {writer.plan.bytes} bytes:\n{head}{''.join(rows)} */\n"
 
 
 def _run_in(writer: Writer, lines: list[str], kind: str = "float") -> str:
