@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgecnn.codegen.writing.numbers import array, literal
 from tests.codegen.compiled import WARNINGS, run_ort, write_net
+from tests.codegen.graphs import QuantizedNet, residual_block
 
 # C programs of these tests.
 PROGRAMS = Path(__file__).parent / "c"
@@ -89,6 +90,31 @@ def write_standalone(
     )
     (folder / "golden.h").write_text(text)
     return Standalone(folder)
+
+
+def write_every_kind(folder: Path) -> Standalone:
+    """Write a small net of every kind of layer, with an int8 and an fp32 branch."""
+    net = QuantizedNet((1, 3, 11, 13))
+    one = residual_block(net, net.conv(net.first, 12, strides=[2, 2]), 12)
+    two = net.max_pool(net.conv(one, 12, group=12))
+    exact = net.dense(net.mean(net.conv(two, 21, kernel=1)), 7, 21, quantized=False)
+    model = net.model(exact, _floats(net))
+    # fp32 sums are added in another order on each core.
+    return write_standalone(model, net.images(4), folder, exact=exact, tolerance=1e-5)
+
+
+def _floats(net: QuantizedNet) -> str:
+    random = np.random.default_rng(2)
+
+    def weights(*shape: int) -> list[str]:
+        spread = np.sqrt(2 / np.prod(shape[1:]))
+        numbers = random.normal(size=shape) * spread, random.normal(size=shape[0])
+        return [net.constant(each.astype(np.float32)) for each in numbers]
+
+    one = net.node("Relu", [net.node("Conv", ["image", *weights(20, 3, 3, 3)], pads=[1] * 4)])
+    one = net.node("MaxPool", [one], kernel_shape=[3, 3], strides=[2, 2])
+    two = net.node("Conv", [one, *weights(9, 20, 3, 3)], dilations=[2, 2], pads=[2] * 4)
+    return net.node("Gemm", [net.node("Flatten", [two]), *weights(5, 9 * 5 * 6)], transB=1)
 
 
 def needs(packages: Mapping[str, str]) -> pytest.MarkDecorator:

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.codegen.compiled import KERNELS
-from tests.codegen.graphs import every_layer
-from tests.codegen.standalone import PROGRAMS, Standalone, needs, write_standalone
+from tests.codegen.standalone import PROGRAMS, Standalone, needs, write_every_kind
 
 _GCC, _GXX, _CLANG = {"gcc": "gcc"}, {"g++": "g++"}, {"clang": "clang"}
 _REFUSED = [
@@ -74,11 +73,8 @@ def test_a_product_and_a_sum_round_twice(command: str, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Standalone:
-    """A net of all that a classifier has."""
-    net, model = every_layer()
-    name = model.graph.output[0].name
-    folder = tmp_path_factory.mktemp("guards")
-    return write_standalone(model, net.images(2), folder, exact=name, tolerance=0)
+    """A net of every kind of layer."""
+    return write_every_kind(tmp_path_factory.mktemp("guards"))
 
 
 @pytest.mark.parametrize("core", ["-march=native", "-DEDGECNN_NO_FLOATS"])

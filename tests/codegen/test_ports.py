@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.codegen.compiled import WARNINGS
-from tests.codegen.graphs import QuantizedNet, residual_block
-from tests.codegen.standalone import Standalone, needs, write_standalone
+from tests.codegen.standalone import Standalone, needs, write_every_kind
 
 _GCC, _CLANG = {"gcc": "gcc"}, {"clang": "clang"}
 _GXX, _CLANGXX = {"g++": "g++"}, {"clang++": "clang"}
@@ -29,8 +27,6 @@ _RISCV = {
     "riscv64-linux-gnu-gcc": "gcc-riscv64-linux-gnu",
     "qemu-riscv64-static": "qemu-user-static",
 }
-# fp32 sums are added in another order on each core.
-_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -101,14 +97,8 @@ _PORTS = _natives() | {
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Standalone:
-    """A net with an int8 and an fp32 branch, small, with remainders everywhere."""
-    net = QuantizedNet((1, 3, 11, 13))
-    one = residual_block(net, net.conv(net.first, 12, strides=[2, 2]), 12)
-    two = net.max_pool(net.conv(one, 12, group=12))
-    exact = net.dense(net.mean(net.conv(two, 21, kernel=1)), 7, 21, quantized=False)
-    model = net.model(exact, _floats(net))
-    folder = tmp_path_factory.mktemp("ports")
-    return write_standalone(model, net.images(4), folder, exact=exact, tolerance=_TOLERANCE)
+    """A net of every kind of layer."""
+    return write_every_kind(tmp_path_factory.mktemp("ports"))
 
 
 @pytest.mark.parametrize(
@@ -128,17 +118,3 @@ def test_cortex_m_compiles_without_a_warning(core: str, program: Standalone) -> 
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stderr == ""
     assert done.returncode == 0
-
-
-def _floats(net: QuantizedNet) -> str:
-    random = np.random.default_rng(2)
-
-    def weights(*shape: int) -> list[str]:
-        spread = np.sqrt(2 / np.prod(shape[1:]))
-        numbers = random.normal(size=shape) * spread, random.normal(size=shape[0])
-        return [net.constant(each.astype(np.float32)) for each in numbers]
-
-    one = net.node("Relu", [net.node("Conv", ["image", *weights(20, 3, 3, 3)], pads=[1] * 4)])
-    one = net.node("MaxPool", [one], kernel_shape=[3, 3], strides=[2, 2])
-    two = net.node("Conv", [one, *weights(9, 20, 3, 3)], dilations=[2, 2], pads=[2] * 4)
-    return net.node("Gemm", [net.node("Flatten", [two]), *weights(5, 9 * 5 * 6)], transB=1)
