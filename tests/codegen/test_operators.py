@@ -227,6 +227,39 @@ def test_a_foreign_file_s_own_preprocessing_is_computed(tiny_net: TinyNet, tmp_p
             np.testing.assert_allclose(net.run(image)["logits"], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_constants_that_a_graph_quantizes_are_quantized_at_generation(tmp_path: Path) -> None:
+    net = QuantizedNet(SHAPE)
+    numbers = net.constant(np.linspace(-1, 2, CHANNELS, dtype=np.float32).reshape(-1, 1, 1))
+    parts = [floats(net, 0.0117), net.constant(np.array([85], np.uint8))]
+    gate = net.node("DequantizeLinear", [net.node("QuantizeLinear", [numbers, *parts]), *parts])
+    made = net.quantize(net.node("Mul", [net.first, gate]), CHANNELS)
+    built, model = compiled(net, made, tmp_path)
+    assert "mul_u8" in [each.kernel for each in built.made.program.layers]
+    for image in net.images(3):
+        np.testing.assert_array_equal(*answers(built, model, image))
+
+
+def test_floats_are_cast_to_bytes_and_back(tmp_path: Path) -> None:
+    net = FloatNet(SHAPE)
+    bytes_ = net.node("Cast", [net.node("Abs", ["image"])], to=TensorProto.UINT8)
+    built, model = compiled(net, net.node("Cast", [bytes_], to=TensorProto.FLOAT), tmp_path)
+    image = 50 * net.images(1)[0]
+    np.testing.assert_array_equal(*answers(built, model, image))
+
+
+def test_a_net_may_take_quantized_bytes(tmp_path: Path) -> None:
+    net = QuantizedNet(SHAPE)
+    model = net.model(net.conv(net.first, 4))
+    given = model.graph.node[1].input
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info(given[0], TensorProto.UINT8, SHAPE))
+    del model.graph.node[0]
+    built = compile_net(model, tmp_path)
+    (name,) = (value.name for value in model.graph.output)
+    for image in np.random.default_rng(2).integers(0, 256, (3, *SHAPE), dtype=np.uint8):
+        expected = run_ort(model, {given[0]: image})[name]
+        np.testing.assert_array_equal(built.run(image)[name], expected)
+
+
 def test_a_linear_resize_of_bytes_is_a_step_away_at_most(tmp_path: Path) -> None:
     net = QuantizedNet(SHAPE)
     made = net.node("Resize", [net.first, "", "", net.constant(SIZES)], mode="linear")
