@@ -11,7 +11,7 @@ INLINE factor_parts factor_load(const float *from) { return *from; }
 
 INLINE float factor_value(factor_parts factor) { return factor; }
 
-/* Clip and round halves to even; low and high are whole numbers. */
+/* Clip and round halves to even; low and high are those of a byte, with any zero point taken off. */
 INLINE int rounded_between(float value, int low, int high)
 {
 #if defined(__arm__) && defined(__GNUC__)

@@ -81,6 +81,7 @@ ONCE int scaled_size(uint32_t size, factor_parts factor)
         return left ? BEYOND : scaled_exactly(size, factor.mantissa, factor.shift);
     const uint32_t found = product_of_24(size << left, factor.mantissa) >> right;
     const uint32_t fraction = found & 0xffffu;
+    /* A float below 512 has 15 bits behind the point or more: its rounding moves the 16th by one. */
     if (fraction - 0x7ffeu < 4u)
         return scaled_exactly(size, factor.mantissa, factor.shift);
     return (int)(found >> 16) + (fraction >> 15 ? 1 : 0);

@@ -1,4 +1,5 @@
-/* Cores without wide vectors, and any compiler: one number at a time, but for Helium's floats and its convolutions. */
+/* Cores without wide vectors, and any compiler: one number at a time, but for Helium's floats and its
+ * convolutions. */
 #if defined(__ARM_FEATURE_MVE) && !defined(NO_VECTORS)
 #include <arm_mve.h>
 #define HELIUM
