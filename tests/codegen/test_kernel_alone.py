@@ -11,7 +11,8 @@ from edgecnn.codegen.kernels import Kernels
 from tests.codegen.compiled import KERNELS, WARNINGS
 from tests.codegen.standalone import PROGRAMS, needs
 
-_GCC, _ARM = {"gcc": "gcc"}, {"arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf"}
+_GCC, _CLANG = {"gcc": "gcc"}, {"clang": "clang"}
+_ARM = {"arm-linux-gnueabihf-gcc": "gcc-arm-linux-gnueabihf"}
 _FLAGS = {
     "plain C": "-DEDGECNN_NO_SIMD",
     "without floats": "-DEDGECNN_NO_FLOATS",
@@ -19,9 +20,9 @@ _FLAGS = {
 }
 
 
-def _run(kernel: str, program: str, flags: str, folder: Path) -> None:
+def _run(kernel: str, program: str, flags: str, folder: Path, compiler: str = "gcc") -> None:
     (folder / "kernel.h").write_text(Kernels(KERNELS).text([kernel]))
-    command = ["gcc", "-std=c99", *flags.split(), *WARNINGS, f"-I{folder}", "-o", "alone"]
+    command = [compiler, "-std=c99", *flags.split(), *WARNINGS, f"-I{folder}", "-o", "alone"]
     made = subprocess.run(
         [*command, str(PROGRAMS / program)], cwd=folder, capture_output=True, text=True
     )
@@ -39,6 +40,16 @@ def test_a_convolution_is_that_of_plain_loops(flags: str, tmp_path: Path) -> Non
 @needs(_GCC)
 def test_bytes_are_added_without_floats_as_with_them(tmp_path: Path) -> None:
     _run("add_u8", "adding.c", "-O2", tmp_path)
+
+
+@needs(_GCC | _CLANG)
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
+@pytest.mark.parametrize("vectors", ["", "-DEDGECNN_NO_SIMD"])
+def test_bytes_are_multiplied_before_the_zero_point_is_added(
+    compiler: str, vectors: str, tmp_path: Path
+) -> None:
+    flags = f"-O3 -march=native -ffp-contract=fast {vectors}"
+    _run("mul_u8", "multiplying.c", flags, tmp_path, compiler)
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ struct mul_u8 {
 
 INLINE uint8_t mul_u8_one(int in, int other, const struct mul_u8 *s)
 {
-    const int product = (in - s->in_zero) * (other - s->other_zero);
-    const int whole = round_even((float)product * s->factor + s->zero);
+    const int both = (in - s->in_zero) * (other - s->other_zero);
+    const int whole = round_even(product((float)both, s->factor) + s->zero);
     const int most = whole < s->high ? whole : s->high;
     return (uint8_t)(most > s->low ? most : s->low);
 }
@@ -34,11 +34,13 @@ INLINE int mul_u8_vectors(const uint8_t *in, const uint8_t *other, uint8_t *out,
     const floats other_zero = floats_all((float)-s->other_zero), factor = floats_all(s->factor);
     const int last = s->in_step == 1 && s->other_step == 1 ? count - FLOATS : -1;
     ROLL for (; i <= last; i += FLOATS) {
-        /* A float holds the product of two bytes: it is as exact as a whole number. */
-        floats product = floats_mul(floats_add(floats_bytes(in + i), in_zero),
-                                    floats_add(floats_bytes(other + i), other_zero));
-        product = floats_add(floats_mul(product, factor), zero);
-        floats_store_bytes(out + i, floats_clip(product, (float)s->low, (float)s->high), 0);
+        /* A float holds the product of two bytes: it is as exact as a whole number. The minimum keeps
+           compilers from making one rounding of the next product and sum, as `product` does. */
+        const floats both = floats_mul(floats_add(floats_bytes(in + i), in_zero),
+                                       floats_add(floats_bytes(other + i), other_zero));
+        const floats scaled_both = floats_min(floats_mul(both, factor), floats_all(FLT_MAX));
+        const floats value = floats_add(scaled_both, zero);
+        floats_store_bytes(out + i, floats_clip(value, (float)s->low, (float)s->high), 0);
     }
 #else
     (void)in, (void)other, (void)out, (void)count, (void)s;
