@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # What numpy calls the ways in which ONNX continues a tensor.
 _MODES = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
 
+_PICTURE_AXES = 4
+
 
 @dataclass(frozen=True, eq=False)
 class Padding:
@@ -97,7 +99,12 @@ def _give_to_convolution(lower: Lowering, node: ir.Node, padding: Padding) -> bo
     conv = _convolution_behind(lower, node)
     sizes = (*padding.before, *padding.behind)
     outside = (*padding.before[:2], *padding.behind[:2])
-    if conv is None or padding.mode != "constant" or padding.value or len(sizes) != 8:
+    if (
+        conv is None
+        or padding.mode != "constant"
+        or padding.value
+        or len(sizes) != 2 * _PICTURE_AXES
+    ):
         return False
     if any(outside) or min(sizes) < 0 or text(conv, "auto_pad", "NOTSET") != "NOTSET":
         return False
@@ -141,7 +148,8 @@ def _surround(lower: Lowering, node: ir.Node, moved: Moved, padding: Padding, na
     old, scale = moved.tensor, moved.target.scale
     value = padding.value if scale is None else quantize(padding.value, scale)
     before, behind = (tuple(max(0, n) for n in each) for each in (padding.before, padding.behind))
-    if old.picture and not before[0] + behind[0]:
+    if len(old.shape) == _PICTURE_AXES and old.shape[0] == 1 and not before[0] + behind[0]:
+        old = lower.picture(old, node)
         places = {"channel": before[1], "top": before[2], "left": before[3]}
         made = Tensor(name, _grown(old, before, behind), old.number, picture=True)
         lower.add(node, f"fill_{old.suffix}", (), made, shape=sizes_of(made) | {"value": value})
