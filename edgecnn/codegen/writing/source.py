@@ -130,7 +130,7 @@ def function_name(number: int, layer: Layer) -> str:
 
 
 def _title(number: int, layer: Layer) -> str:
-    sizes = " and ".join(_size(read.tensor) for read in layer.reads)
+    sizes = " and ".join(_size(read.tensor) for read in layer.reads) or "nothing"
     parts = [f"{sizes} to {_size(layer.writes)}"]
     if layer.macs:
         parts.append(f"{layer.macs:,} multiply-accumulates")
