@@ -1,6 +1,6 @@
 /* The sums of conv_sums_u8 with Helium, which multiplies 16 bytes with 16 others and adds all products
  * to one sum: 16 bytes of a run with the 16 weights of one channel, which are gathered by fours. Both
- * must be signed, so 128 is taken from each pixel, and what that takes from the sums is given back. */
+ * must be signed, so 128 is taken from each pixel; the bias gives back what that takes from the sums. */
 
 /* So many bytes, as signed ones; 16 at most. */
 INLINE int8x16_t helium_pixels(const uint8_t *from, int count)
@@ -19,7 +19,20 @@ INLINE int8x16_t helium_weights(const int8_t *from, int count)
                     : vldrwq_gather_offset_z_u32(fours, steps, vctp8q((uint32_t)count)));
 }
 
-INLINE void helium_add(ints sums[][CONV_VECTORS], ints *taken, const uint8_t *in, int step,
+/* Biases of some channels, for pixels that lack 128: their weights are added up once for all pixels. */
+INLINE const int32_t *conv_bias(int32_t *made, const int32_t *bias, const int8_t *weights, int run,
+                                int vectors)
+{
+    ROLL for (int v = 0; v < vectors; v++) {
+        int32_t sum = 0;
+        ROLL for (int k = 0; k < run; k += 16)
+            sum = vaddvaq_s8(sum, helium_weights(weights + k * BLOCK + 4 * v, smaller(run - k, 16)));
+        made[v] = bias[v] + 128 * sum;
+    }
+    return made;
+}
+
+INLINE void helium_add(ints sums[][CONV_VECTORS], const uint8_t *in, int step,
                        const int8_t *weights, int pixels, int vectors, int count)
 {
     int8x16_t pixel[INT_PIXELS * CONV_VECTORS];
@@ -27,7 +40,6 @@ INLINE void helium_add(ints sums[][CONV_VECTORS], ints *taken, const uint8_t *in
         pixel[p] = helium_pixels(in + p * step, count);
     UNROLL for (int v = 0; v < vectors; v++) {
         const int8x16_t weight = helium_weights(weights + 4 * v, count);
-        taken[v] = vaddvaq_s8(taken[v], weight);
         UNROLL for (int p = 0; p < pixels; p++)
             sums[p][v] = vmladavaq_s8(sums[p][v], pixel[p], weight);
     }
@@ -37,22 +49,16 @@ INLINE void conv_sums_u8(ints sums[][CONV_VECTORS], const uint8_t *in, const int
                          const int32_t *bias, const struct conv_sums_u8 *s, int pixels, int vectors)
 {
     const int rest = s->run % 16;
-    ints taken[CONV_VECTORS];
-    UNROLL for (int v = 0; v < vectors; v++) {
-        taken[v] = 0;
+    UNROLL for (int v = 0; v < vectors; v++)
         UNROLL for (int p = 0; p < pixels; p++)
             sums[p][v] = bias[v];
-    }
     ROLL for (int y = 0; y < s->rows; y++)
         ROLL for (int x = 0; x < s->runs; x++) {
             const uint8_t *at = in + y * s->in_row + x * s->in_pixel;
             ROLL for (int k = 0; k + 16 <= s->run; k += 16, at += 16, weights += 16 * BLOCK)
-                helium_add(sums, taken, at, s->step, weights, pixels, vectors, 16);
+                helium_add(sums, at, s->step, weights, pixels, vectors, 16);
             if (rest > 0)
-                helium_add(sums, taken, at, s->step, weights, pixels, vectors, rest);
+                helium_add(sums, at, s->step, weights, pixels, vectors, rest);
             weights += rest * BLOCK;
         }
-    UNROLL for (int v = 0; v < vectors; v++)
-        UNROLL for (int p = 0; p < pixels; p++)
-            sums[p][v] += 128 * taken[v];
 }

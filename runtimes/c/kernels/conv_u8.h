@@ -50,12 +50,15 @@ INLINE void conv_u8_block(const uint8_t *in, uint8_t *out, const int8_t *weights
     const int length = tile_length(s->width, conv_pixels(channels)), shorter = length - 1;
     const int step = s->pool_columns * s->stride_x * s->in_pixel;
     const int row = s->pool_rows * s->stride_y * s->in_row;
+    int32_t own[INT_CHANNELS];
+    const int32_t *const from = conv_bias(own, bias, weights, s->rows * s->runs * s->run,
+                                          conv_vectors(channels));
     ROLL for (int y = 0; y < s->height; y++, in += row, out += s->out_row) {
         int x = 0;
         ROLL for (; x < length * tiles_of_length(s->width, length); x += length)
-            conv_u8_tile(in + x * step, out + x * s->out_pixel, weights, bias, factor, s, length, channels);
+            conv_u8_tile(in + x * step, out + x * s->out_pixel, weights, from, factor, s, length, channels);
         ROLL for (; x < s->width; x += shorter)
-            conv_u8_tile(in + x * step, out + x * s->out_pixel, weights, bias, factor, s, shorter, channels);
+            conv_u8_tile(in + x * step, out + x * s->out_pixel, weights, from, factor, s, shorter, channels);
     }
 }
 

@@ -39,12 +39,15 @@ INLINE void conv_u8_f32_block(const uint8_t *in, float *out, const int8_t *weigh
 {
     const int length = tile_length(s->width, conv_pixels(channels)), shorter = length - 1;
     const int step = s->stride_x * s->in_pixel;
+    int32_t own[INT_CHANNELS];
+    const int32_t *const from = conv_bias(own, bias, weights, s->rows * s->runs * s->run,
+                                          conv_vectors(channels));
     ROLL for (int y = 0; y < s->height; y++, in += s->stride_y * s->in_row, out += s->out_row) {
         int x = 0;
         ROLL for (; x < length * tiles_of_length(s->width, length); x += length)
-            conv_u8_f32_tile(in + x * step, out + x * s->out_pixel, weights, bias, factor, s, length, channels);
+            conv_u8_f32_tile(in + x * step, out + x * s->out_pixel, weights, from, factor, s, length, channels);
         ROLL for (; x < s->width; x += shorter)
-            conv_u8_f32_tile(in + x * step, out + x * s->out_pixel, weights, bias, factor, s, shorter, channels);
+            conv_u8_f32_tile(in + x * step, out + x * s->out_pixel, weights, from, factor, s, shorter, channels);
     }
 }
 

@@ -34,10 +34,12 @@ INLINE void dense_u8_sum(ints *total, const uint8_t *in, const int8_t *weights, 
 {
     const struct conv_sums_u8 window = {1, 1, run, 0, 0, 0, pairs_fit};
     ints sums[1][CONV_VECTORS];
+    int32_t own[INT_CHANNELS];
     if (INTS > 1) {
         dense_u8_parts(total, in, weights, bias, run, pairs_fit);
         return;
     }
+    bias = conv_bias(own, bias, weights, run, CONV_VECTORS);
     conv_sums_u8(sums, in, weights, bias, &window, 1, CONV_VECTORS);
     UNROLL for (int v = 0; v < CONV_VECTORS; v++)
         total[v] = sums[0][v];

@@ -1,7 +1,11 @@
 /* Cortex-M4, M7, M33: two products of 16 bits, added to a sum, by one SMLAD. Bytes 0 and 2, then 1 and
  * 3 of the same four become 16 bits wide by one instruction each; two pixels by two channels fill the
  * registers. */
+#if defined(HELIUM) /* it adds into registers with even numbers: there are eight */
+enum { INTS = 1, INT_CHANNELS = 4, INT_PIXELS = 2 };
+#else
 enum { INTS = 1, INT_CHANNELS = 2, INT_PIXELS = 2 };
+#endif
 
 typedef struct { uint32_t even, odd; } four;
 typedef four weights_of_four;
