@@ -37,7 +37,11 @@ INLINE void dense_f32_block(const float *in, float *out, const float *weights, c
 INLINE void dense_f32(const float *in, float *out, const float *weights, const float *bias,
                       const struct dense_f32 *s)
 {
-    for (int c = 0; c < s->channels; c += FLOAT_CHANNELS)
+    const int rest = s->channels % FLOAT_CHANNELS;
+    int c = 0;
+    ROLL for (; c + FLOAT_CHANNELS <= s->channels; c += FLOAT_CHANNELS)
         dense_f32_block(in, out + c, weights + c / BLOCK * s->run * BLOCK + c % BLOCK, bias + c, s,
-                        s->channels % FLOAT_CHANNELS ? s->channels - c : FLOAT_CHANNELS);
+                        FLOAT_CHANNELS);
+    if (rest > 0)
+        dense_f32_block(in, out + c, weights + c / BLOCK * s->run * BLOCK + c % BLOCK, bias + c, s, rest);
 }
