@@ -2,6 +2,8 @@
 
     reading     an ONNX file becomes a graph for one image, with constants folded and shapes known
     lowering    the graph becomes layers: calls of kernels, with weights as these want them
+    winograd    3 x 3 windows of floats are convolved with fewer products
+    fusing      max pools become part of the convolutions before them
     separating  copies are put where one buffer cannot serve all who read it
     planning    each tensor gets its place in one block of memory
     writing     layers and places become a .c and a .h file

@@ -85,9 +85,9 @@ def generate(
         ModelError: C cannot be made of it; nothing was written.
     """
     program = lower(read_graph(content, where))
-    program = dequantize_last(
-        separate(fuse_pools(filter_minimally(program) if winograd else program))
-    )
+    if winograd:
+        program = filter_minimally(program)
+    program = dequantize_last(separate(fuse_pools(program)))
     placed = plan(program)
     places, weights = place_weights(program, 0 if apart else MOST_TEXT_BYTES)
     found = needs(program, placed, weights)
