@@ -12,7 +12,7 @@ from edgecnn.codegen.lowering.broadcasting import pair
 from edgecnn.codegen.lowering.refusing import unsupported
 from edgecnn.codegen.lowering.values import Source, view
 from edgecnn.codegen.lowering.weights import float_weights, is_constant
-from edgecnn.codegen.program import Tensor
+from edgecnn.codegen.program import Read, Tensor
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -82,7 +82,8 @@ def lower_product(lower: Lowering, node: ir.Node, target: Target, inner: Target)
     }
     sizes |= _of_bytes(sources, inner) if in_bytes else _of_floats(inner, alpha)
     macs = made.size * run
-    lower.add(node, f"matmul_{made.suffix}", (one, other), made, shape=sizes, macs=macs)
+    reads = (one, Read(other, beyond=True))
+    lower.add(node, f"matmul_{made.suffix}", reads, made, shape=sizes, macs=macs)
     add_matrix(lower, node, target, made)
 
 

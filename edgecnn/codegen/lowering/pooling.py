@@ -83,7 +83,7 @@ def lower_global_mean(lower: Lowering, node: ir.Node) -> None:
         return
     image = picture_floats(lower, node)
     made = picture_for(lower, node, target, "float32")
-    lower.add(node, "global_mean_f32", (image,), made, shape=picture_sizes(image))
+    lower.add(node, "global_mean_f32", (_beyond(image),), made, shape=picture_sizes(image))
     finish_picture(lower, node, target, made)
 
 

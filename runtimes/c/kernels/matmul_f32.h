@@ -1,5 +1,5 @@
 /* Products of computed matrices, [rows, run] by [run, columns], one behind the other: floats. */
-#include "common.h"
+#include "store_f32.h"
 
 struct matmul_f32 {
     int count;                       /* of matrices */
@@ -11,15 +11,12 @@ struct matmul_f32 {
 
 INLINE void matmul_f32_row(const float *in, const float *other, float *out, const struct matmul_f32 *s)
 {
-    for (int c = 0; c < s->columns; c++)
-        out[c] = 0.0f;
-    for (int k = 0; k < s->run; k++)
-        for (int c = 0; c < s->columns; c++)
-            out[c] += in[k] * other[k * s->columns + c];
-    for (int c = 0; c < s->columns; c++) {
-        const float product = out[c] * s->alpha;
-        const float most = product < s->high ? product : s->high;
-        out[c] = most > s->low ? most : s->low;
+    for (int c = 0; c < s->columns; c += FLOATS) {
+        floats sum = floats_all(0.0f);
+        for (int k = 0; k < s->run; k++)
+            sum = floats_fma(floats_all(in[k]), floats_load(other + k * s->columns + c), sum);
+        sum = floats_mul(sum, floats_all(s->alpha));
+        floats_store_some(out + c, floats_clip(sum, s->low, s->high), s->columns - c);
     }
 }
 
