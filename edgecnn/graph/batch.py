@@ -21,15 +21,15 @@ def with_batch(model: ir.Model, batch: int | str) -> ir.Model:
     """Copy a model with another size of its inputs' and outputs' first axis; nothing else changes.
 
     Args:
-        model: A model whose inputs and outputs have declared shapes.
+        model: A model whose inputs have declared shapes.
         batch: A size, or a name where it is open.
     """
     import onnx_ir as ir
 
     copy = model.clone()
     for value in (*copy.graph.inputs, *copy.graph.outputs):
-        assert value.shape is not None
-        value.shape = ir.Shape([batch, *list(value.shape)[1:]])
+        if value.shape is not None:  # some files leave out what an output's is
+            value.shape = ir.Shape([batch, *list(value.shape)[1:]])
     return copy
 
 
