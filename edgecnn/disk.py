@@ -13,6 +13,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -216,7 +217,7 @@ def _target(path: Path) -> tuple[Path, Path]:
         raise OSError(errno.EINVAL, "it is no ordinary file")
     target = Path(os.path.realpath(path))  # a link stays one
     target.parent.mkdir(parents=True, exist_ok=True)
-    return target, target.with_name(f".{target.name}.{os.getpid()}")
+    return target, target.with_name(f".{target.name}.{os.getpid()}-{threading.get_native_id()}")
 
 
 def _read(path: Path) -> bytes:

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -49,6 +49,16 @@ def find_compiler(name: str) -> Compiler | None:
     return Compiler(path, lines[0].strip()) if said.returncode == 0 and lines else None
 
 
+def compilers_here(names: Sequence[str]) -> tuple[str, ...]:
+    """Give those names of compilers that are here; of several names of one compiler, the first."""
+    found: dict[str, str] = {}
+    for name in names:
+        compiler = find_compiler(name)
+        if compiler is not None:  # GCC begins with the name that it was called by
+            found.setdefault(compiler.version.partition(" ")[2], name)
+    return tuple(found.values())
+
+
 @contextmanager
 def compiled(source: Path, compiler: str, flags: tuple[str, ...]) -> Iterator[Path]:
     """Give a `.c` file as a shared library: the same text, compiler and CPU are compiled once.
@@ -62,7 +72,7 @@ def compiled(source: Path, compiler: str, flags: tuple[str, ...]) -> Iterator[Pa
         flags: More flags for it.
 
     Raises:
-        UnavailableError: There is no such compiler.
+        UnavailableError: There is no such compiler, or no room on the disk for what it makes.
         ModelError: It refuses the file, or a file is missing.
     """
     found = find_compiler(compiler)
@@ -135,12 +145,22 @@ def _compile(compiler: Compiler, source: Path, flags: tuple[str, ...], made: Pat
     )
     if done.returncode == 0 and made.is_file():
         return
-    lines = [line for line in done.stderr.splitlines() if "error" in line]
-    reason = (lines or done.stderr.splitlines() or ["it says nothing"])[0].strip().rstrip(".")
-    if done.returncode < 0:
-        reason = f"it was ended by signal {-done.returncode}"
+    if "No space left" in done.stderr or "quota exceeded" in done.stderr:
+        raise UnavailableError(
+            f"{compiler.path} has no room on the disk to compile {source}.",
+            f"Free some space in {made.parent.parent}, or let TMPDIR name another folder.",
+        )
+    reason = f"it was ended by signal {-done.returncode}"
     raise ModelError(
-        f"{compiler.path} does not compile {source}: {reason}.",
+        f"{compiler.path} does not compile {source}: "
+        f"{reason if done.returncode < 0 else _complaint(done.stderr)}.",
         "Make it anew with `edgecnn export --format c`, or use another compiler: "
         "`--option compiler=clang`.",
     )
+
+
+def _complaint(said: str) -> str:
+    """Give the first error that was printed; compilers repeat in other words what a linker says."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line and not line.startswith("collect2")]
+    return (errors or lines or ["it says nothing"])[0].rstrip(".")

@@ -4,7 +4,7 @@ The files are made by `edgecnn export --format c`; on a device they are compiled
 compiler, here with the system's. A library is compiled once and kept in the cache folder.
 
 Options:
-    compiler: `cc` (default, the system's own), `gcc` or `clang`.
+    compiler: `cc`, the system's own, `gcc` or `clang`; by default the first of them that is here.
     cpu: `native` (default) compiles for this CPU with all that it has, `x86-64-v3` for every x86
         with AVX2, `any` for every CPU of its kind, as a compiler without flags does.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from edgecnn.errors import ModelError
 from edgecnn.runtime import Availability, Options, Variant, choose_options
 
-from .compiler import INSTALL, compiled, find_compiler
+from .compiler import INSTALL, compiled, compilers_here, find_compiler
 from .converting import convert
 from .facts import read_facts
 from .session import CSession
@@ -29,6 +29,7 @@ __all__ = [
     "NAME",
     "OPTIONS",
     "PROVIDERS",
+    "TUNED",
     "availability",
     "choices",
     "convert",
@@ -40,6 +41,7 @@ FORMATS = frozenset({"c"})
 PROVIDERS = ("cpu",)
 MOST_THREADS = 1
 OPTIONS = {"compiler": ("cc", "gcc", "clang"), "cpu": ("native", "any", "x86-64-v3")}
+TUNED = ("compiler",)
 LIMITS = {
     "batch": "The C code takes one image at a time.",
     "inputs": "The C code takes one image.",
@@ -63,10 +65,9 @@ def availability(provider: str) -> Availability:
 
 
 def choices(provider: str) -> dict[str, tuple[str, ...]]:
-    """Give the options that this machine's compilers take."""
-    x86 = platform.machine().lower() in ("x86_64", "amd64")
-    cpus = tuple(each for each in OPTIONS["cpu"] if x86 or not each.startswith("x86"))
-    return OPTIONS | {"cpu": cpus}
+    """Give the options that make a difference here: several names of one compiler make none."""
+    compilers = compilers_here(OPTIONS["compiler"]) or OPTIONS["compiler"]
+    return _options() | {"compiler": compilers}
 
 
 def open_session(variant: Variant, *, provider: str, threads: int, options: Options) -> CSession:
@@ -77,7 +78,7 @@ def open_session(variant: Variant, *, provider: str, threads: int, options: Opti
         ModelError: A file is missing or damaged, or the compiler refuses it.
         UnavailableError: There is no such compiler.
     """
-    chosen = choose_options(NAME, choices(provider), options)
+    chosen = choose_options(NAME, _options(), options)
     files = {Path(file).suffix: Path(file) for file in variant.files}
     missing = [ending for ending in (".c", ".h", ".json") if ending not in files]
     if missing:
@@ -89,6 +90,14 @@ def open_session(variant: Variant, *, provider: str, threads: int, options: Opti
     flags = () if chosen["cpu"] == "any" else (f"-march={chosen['cpu']}",)
     with compiled(files[".c"], chosen["compiler"], flags) as library:
         return CSession(files[".c"], library, facts, weights)
+
+
+def _options() -> dict[str, tuple[str, ...]]:
+    """Give what may be asked for on this machine, a compiler that is here first."""
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    cpus = tuple(each for each in OPTIONS["cpu"] if x86 or not each.startswith("x86"))
+    compilers = dict.fromkeys((*compilers_here(OPTIONS["compiler"]), *OPTIONS["compiler"]))
+    return {"compiler": tuple(compilers), "cpu": cpus}
 
 
 def _refusal(path: Path, why: str) -> ModelError:

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import local
 from typing import TYPE_CHECKING, Any
 
-from edgecnn.errors import ModelError
+from edgecnn.errors import ModelError, UnavailableError
 from edgecnn.runtime import TensorSpec
 
 from .facts import Facts
@@ -81,10 +81,15 @@ class CSession:
 def _function(source: Path, library: Path, name: str) -> Any:
     try:
         function = getattr(ctypes.CDLL(str(library)), name)
-    except (AttributeError, OSError) as error:
+    except OSError as error:
+        raise UnavailableError(
+            f"{source} was compiled, but the library cannot be loaded: {error}.",
+            "Use a compiler for this machine, and a cache folder where programs may run: "
+            "XDG_CACHE_HOME names it.",
+        ) from error
+    except AttributeError as error:
         raise ModelError(
-            f"{source} has no function {name}.",
-            "Make it anew with `edgecnn export --format c`.",
+            f"{source} has no function {name}.", "Make it anew with `edgecnn export --format c`."
         ) from error
     function.restype = None
     return function

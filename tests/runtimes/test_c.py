@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -78,11 +81,69 @@ def test_a_cache_that_cannot_be_written_is_done_without(net: Variant, cache: Pat
     assert answers(net)
 
 
+def test_two_processes_at_once_both_compute(net: Variant, cache: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: open_in_worker(net, runtime="c", threads=1).close(), range(2)))
+    (library,) = cache.glob("*.so")
+    assert sorted(cache.iterdir()) == [library.with_suffix(".sha256"), library]
+    digest = hashlib.sha256(library.read_bytes()).hexdigest()
+    assert library.with_suffix(".sha256").read_text() == digest
+
+
+def test_the_first_compiler_that_is_here_is_taken(
+    net: Variant, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only = tmp_path / "only"
+    only.mkdir()
+    (only / "gcc").write_text(
+        f'#!/bin/sh\nPATH={os.environ["PATH"]} exec {shutil.which("cc")} "$@"\n'
+    )
+    (only / "gcc").chmod(0o755)
+    monkeypatch.setenv("PATH", str(only))
+    with open_in_worker(net, runtime="c", threads=1) as session:
+        assert session.provider == "cpu"
+
+
+def test_several_names_of_a_compiler_are_one_choice() -> None:
+    found = load_runtime("c").choices("cpu")["compiler"]
+    says = [subprocess.run([each, "--version"], capture_output=True).stdout for each in found]
+    assert len({each.partition(b" ")[2] for each in says}) == len(found) > 0
+
+
+@pytest.mark.parametrize(
+    ("script", "said", "remedy"),
+    [
+        ('echo "final link failed: No space left on device" >&2; exit 1', "no room", "TMPDIR"),
+        ('for made in "$@"; do case $made in *.so) echo text > "$made";; esac; done',
+         "cannot be loaded", "XDG_CACHE_HOME"),
+    ],
+)  # fmt: skip
+def test_a_machine_that_cannot_compile_is_a_sentence(
+    net: Variant,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    said: str,
+    remedy: str,
+) -> None:
+    version = f"echo stub {said}; exit 0"
+    stub(tmp_path / "bin", f'case "$*" in *--version*) {version};; esac\n{script}', monkeypatch)
+    with (
+        pytest.raises(UnavailableError, match=said) as refused,
+        open_in_worker(net, runtime="c", threads=1),
+    ):
+        pass
+    assert remedy in refused.value.remedy
+
+
 @pytest.mark.parametrize(
     ("script", "said"),
     [
         ('case "$*" in *--version*) echo stub 1;; *) echo "net.c:1: error: no" >&2; exit 1;; esac',
          "net.c:1: error: no"),
+        ('case "$*" in *--version*) echo stub 3;; *) echo "ld: no such thing" >&2; '
+         'echo "collect2: error: ld returned 1" >&2; exit 1;; esac', "ld: no such thing"),
         ('case "$*" in *--version*) echo stub 2;; *) kill -SEGV $$;; esac', "signal 11"),
     ],
 )  # fmt: skip
