@@ -2,8 +2,9 @@
 
 For each bundle one run of the engine, in fp32 and int8: the generated C, compiled by gcc and by
 clang for this CPU, and by gcc for any x86 with AVX2; a bare loop of `InferenceSession.run`; the
-same library called from C (`rivals/ort_c`); OpenVINO, LiteRT and ncnn where they and their variants
-are here; and emx-onnx-cgen, which generates C, too (`rivals/emx`, EMX_ONNX_CGEN names its program).
+same library called from C (`rivals/ort_c`); OpenVINO, LiteRT, ncnn and ExecuTorch (`rivals/executorch`)
+where they and their variants are here; and emx-onnx-cgen, which generates C, too (`rivals/emx`,
+EMX_ONNX_CGEN names its program).
 Each is compared with `session.run` on the file of the same precision; the noise floor stands
 beside it. The share of the peak is as in `runtimes.py`.
 
@@ -60,6 +61,7 @@ WAYS: Mapping[str, Sequence[tuple[str, str, dict[str, str]]]] = {
     ),
     "ncnn": (("ncnn", "ncnn", {}),),
     "tflite": (("LiteRT", "litert", {}),),
+    "torch": (("ExecuTorch, XNNPACK", str(RIVALS / "executorch"), {}),),
 }
 HEAD = (
     "| runtime | precision | median | times as fast as `session.run` | noise floor | of the peak "
