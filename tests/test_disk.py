@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,13 @@ def test_a_link_stays_one(tmp_path: Path) -> None:
     write_atomically(link, b"report")
     assert link.is_symlink()
     assert target.read_bytes() == b"report"
+
+
+def test_threads_may_write_one_file_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "kept"
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: write_atomically(path, b"%d" % number), range(80)))
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_temporary_folder_is_gone_even_if_its_removal_is_interrupted(

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -79,6 +80,20 @@ def test_a_cache_that_cannot_be_written_is_done_without(net: Variant, cache: Pat
     cache.parent.mkdir()
     cache.write_text("a file where the folder should be")
     assert answers(net)
+
+
+def test_what_a_call_reads_lives_as_long_as_the_call(net: Variant, cache: Path) -> None:
+    with open_session(net, runtime="c", threads=1) as session:
+        (given,) = session.inputs
+        image = np.ones((1, 3, 8, 8), "f4")
+        image.flags.writeable = False
+        kept = weakref.ref(image)
+        call = session.prepare({given.name: image})
+        del image
+        assert kept() is not None
+        call()
+        del call
+        assert kept() is None
 
 
 def test_two_processes_at_once_both_compute(net: Variant, cache: Path) -> None:
