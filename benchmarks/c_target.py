@@ -2,9 +2,10 @@
 
 For each bundle one run of the engine, in fp32 and int8: the generated C, compiled by gcc and by
 clang for this CPU, and by gcc for any x86 with AVX2; a bare loop of `InferenceSession.run`; the
-same library called from C (`rivals/ort_c`); OpenVINO, LiteRT, ncnn and ExecuTorch (`rivals/executorch`)
-where they and their variants are here; and emx-onnx-cgen, which generates C, too (`rivals/emx`,
-EMX_ONNX_CGEN names its program).
+same library called from C (`rivals/ort_c`); OpenVINO, LiteRT, ncnn and ExecuTorch, where they and
+their variants are here (`rivals/executorch` is the last one's adapter); and emx-onnx-cgen, which
+generates C, too (`rivals/emx`, EMX_ONNX_CGEN names its program).
+
 Each is compared with `session.run` on the file of the same precision; the noise floor stands
 beside it. The share of the peak is as in `runtimes.py`.
 
