@@ -12,6 +12,7 @@ Options:
 from __future__ import annotations
 
 import platform
+import shutil
 from pathlib import Path
 
 from edgecnn.errors import ModelError
@@ -96,7 +97,8 @@ def _options() -> dict[str, tuple[str, ...]]:
     """Give what may be asked for on this machine, a compiler that is here first."""
     x86 = platform.machine().lower() in ("x86_64", "amd64")
     cpus = tuple(each for each in OPTIONS["cpu"] if x86 or not each.startswith("x86"))
-    compilers = dict.fromkeys((*compilers_here(OPTIONS["compiler"]), *OPTIONS["compiler"]))
+    # They are looked for, not asked: three answers take longer than loading a library.
+    compilers = sorted(OPTIONS["compiler"], key=lambda name: shutil.which(name) is None)
     return {"compiler": tuple(compilers), "cpu": cpus}
 
 
