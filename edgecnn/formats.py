@@ -78,9 +78,9 @@ def readable(variants: Sequence[Variants], *runtimes: str) -> tuple[Variants, ..
 def unread(variants: Iterable[HasFormat], *runtimes: str) -> tuple[str, ...]:
     """Say of each variant that none of some runtimes reads that it is left out, and what does."""
     known = frozenset[str]().union(*map(formats_of, runtimes))
-    named = " and ".join(runtimes)
+    named = f"{' and '.join(runtimes)} {'does' if len(runtimes) == 1 else 'do'} not read"
     return tuple(
-        f"Left out, as {named} does not read the format {variant.format}: {variant.name}"
+        f"Left out, as {named} the format {variant.format}: {variant.name}"
         + (f"; --runtime {name} does." if (name := usual_reader(variant.format)) else ".")
         for variant in variants
         if variant.format not in known

@@ -311,9 +311,10 @@ def _batch_size(contract: InputContract, variant: Variant, wanted: int | None) -
         raise InputError(f"A batch of {wanted} holds no image.", "Use --batch-size 1 or more.")
     if variant.batch != "dynamic":
         if wanted not in (None, variant.batch):
+            again = f", or export with --batch-size {wanted}" if variant.format == "onnx" else ""
             raise InputError(
                 f"The variant '{variant.name}' takes batches of {variant.batch}, not {wanted}.",
-                f"Leave --batch-size out, or export with --batch-size {wanted}.",
+                f"Leave --batch-size out{again}.",
             )
         return variant.batch
     height, width, channels = contract.pixel_shape

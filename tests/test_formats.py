@@ -53,6 +53,9 @@ def test_who_reads_what() -> None:
         "Left out, as ort does not read the format ncnn: ncnn-fp32; --runtime ncnn does.",
         "Left out, as ort does not read the format clay: tablet.",
     )
+    assert unread([CLAY], "ort", "ncnn") == (
+        "Left out, as ort and ncnn do not read the format clay: tablet.",
+    )
 
 
 def test_what_is_not_read_is_refused_with_what_reads_it() -> None:
