@@ -85,7 +85,8 @@ def how_to_run(
     named = [flag for flag, value in given.items() if value is not None]
     if named:
         were = "was" if len(named) == 1 else "were"
-        text = f"Not as tuned ({in_words(found)}), as {' and '.join(named)} {were} given."
+        first = f"{', '.join(named[:-1])} and " if named[1:] else ""
+        text = f"Not as tuned ({in_words(found)}), as {first}{named[-1]} {were} given."
         return replace(said, note=text)
     if not is_current(bundle, found):
         text = (

@@ -144,9 +144,10 @@ def _stop_if_broken(pictures: int, broken: int) -> None:
     if not pictures:
         raise InputError("No images were named.", "Give files, folders, patterns, or - for stdin.")
     if broken:
-        have = "picture has" if broken == 1 else "pictures have"
+        whose = "picture" if pictures == 1 else "pictures"
+        have = "has" if broken == 1 else "have"
         raise GateFailed(
-            f"{broken:,} of {pictures:,} {have} no answer.", "The lines above say why."
+            f"{broken:,} of {pictures:,} {whose} {have} no answer.", "The lines above say why."
         )
 
 
