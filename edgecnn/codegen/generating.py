@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgecnn.codegen.about import About
 from edgecnn.codegen.ending import dequantize_last
+from edgecnn.codegen.finite import refuse_not_finite
 from edgecnn.codegen.fusing import fuse_pools
 from edgecnn.codegen.kernels import Kernels
 from edgecnn.codegen.lowering.driver import lower
@@ -87,6 +88,7 @@ def generate(
     program = lower(read_graph(content, where))
     if winograd:
         program = filter_minimally(program)
+    refuse_not_finite(program)
     program = dequantize_last(separate(fuse_pools(program)))
     placed = plan(program)
     places, weights = place_weights(program, 0 if apart else MOST_TEXT_BYTES)

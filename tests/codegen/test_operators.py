@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edgecnn.errors import ModelError
 from tests.codegen.compiled import FLAGS, Compiled, compile_net, run_ort
@@ -305,4 +305,26 @@ def test_places_that_are_computed_are_refused(tmp_path: Path) -> None:
     chosen = net.node("Cast", ["image"], to=TensorProto.INT64)
     model = net.model(net.node("Gather", ["image", chosen], axis=1))
     with pytest.raises(ModelError, match="casts to something other than float32 or uint8"):
+        compile_net(model, tmp_path)
+
+
+@pytest.mark.parametrize("number", [np.nan, -np.inf])
+def test_weights_that_are_not_finite_are_refused(number: float, tmp_path: Path) -> None:
+    net = FloatNet(SHAPE)
+    model = net.model(net.node("Add", ["image", net.constant(np.array(number, np.float32))]))
+    with pytest.raises(ModelError, match="'constant0', whose weights or scales hold NaN"):
+        compile_net(model, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [0.0, -0.5, np.nan, np.inf])
+def test_scales_that_no_bytes_have_are_refused(number: float, tmp_path: Path) -> None:
+    net = QuantizedNet(SHAPE)
+    model = net.model(net.add(net.first, net.first))
+    kept = {each.name: each for each in model.graph.initializer}
+    node = model.graph.node[-1]
+    wrong = numpy_helper.from_array(np.array(number, np.float32), node.input[1])
+    kept[node.input[1]].CopyFrom(wrong)
+    expected = f"whose scale is {number:g}, not a finite number above zero"
+    with pytest.raises(ModelError, match=expected):
         compile_net(model, tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from edgecnn.codegen.lowering.refusing import unsupported
@@ -23,7 +24,7 @@ def scale_of(node: ir.Node) -> Scale | None:
     """Read one scale and zero point for all; None where channels have their own.
 
     Raises:
-        ModelError: They stand for something other than bytes.
+        ModelError: They stand for something other than bytes, or no step between bytes is so long.
     """
     scale, zero = (
         constant_of(node.inputs[place]) if place < len(node.inputs) else None for place in (1, 2)
@@ -31,8 +32,10 @@ def scale_of(node: ir.Node) -> Scale | None:
     if scale is None or scale.size != 1 or (zero is not None and zero.size != 1):
         return None
     check_bytes(node)
-    point = 0 if zero is None else int(zero.item())
-    return Scale(float(scale.item()), point + 128 * (_kind(node) == "INT8"))
+    step, point = float(scale.item()), 0 if zero is None else int(zero.item())
+    if not 0 < step < math.inf and constant_of(node.inputs[0]) is None:
+        raise unsupported(node, f"whose scale is {step:g}, not a finite number above zero")
+    return Scale(step, point + 128 * (_kind(node) == "INT8"))
 
 
 def check_bytes(node: ir.Node) -> None:
