@@ -177,7 +177,7 @@ def test_names_that_would_end_a_comment_or_a_string_do_not(
 ) -> None:
     model = onnx.load_model_from_string(tiny_net.onnx())
     for node in model.graph.node:
-        node.name = f"*/ #error {node.name} /* \u2026\n*/"
+        node.name = f"*/ #error {node.name} /* \u2026\n*/ ???/"
     write(model, tmp_path, about=replace(ABOUT, net="*/ int x; /*\n"))
     loaded = library(tmp_path, "-DEDGECNN_LABELS")
     found = (ctypes.c_char_p * 4).in_dll(loaded, "net_labels")

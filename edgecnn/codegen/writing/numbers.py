@@ -34,7 +34,9 @@ def comment(text: str) -> str:
     """Make a text one that can stand within a comment, whoever chose it."""
     text = text.replace("…", "...").replace("/*", "/ *").replace("*/", "* /")
     text = text.encode("ascii", "backslashreplace").decode()
-    return "".join(each if each.isprintable() else "?" for each in text)
+    text = "".join(each if each.isprintable() else "?" for each in text)
+    # Two of them in a row may begin a trigraph.
+    return re.sub(r"\?(?=\?)", "? ", text)
 
 
 def string(text: str) -> str:
