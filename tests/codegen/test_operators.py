@@ -328,3 +328,17 @@ def test_scales_that_no_bytes_have_are_refused(number: float, tmp_path: Path) ->
     expected = f"whose scale is {number:g}, not a finite number above zero"
     with pytest.raises(ModelError, match=expected):
         compile_net(model, tmp_path)
+
+
+def test_a_refusal_names_what_it_is_about(tmp_path: Path) -> None:
+    net = FloatNet((1, 1, 3, 3))
+    with pytest.raises(ModelError, match=r"'conv0' \(Conv\), whose weights are computed"):
+        compile_net(net.model(net.node("Conv", ["image", "image"])), tmp_path)
+    net = FloatNet(SHAPE)
+    nothing = net.constant(np.zeros((1, SHAPE[1], 0, SHAPE[3]), np.float32))
+    with pytest.raises(ModelError, match=r"'concat0' \(Concat\), which reads no numbers"):
+        compile_net(net.model(net.node("Concat", ["image", nothing], axis=2)), tmp_path)
+    net = FloatNet(SHAPE)
+    model = net.model(net.node("Relu", ["image"]), net.constant(np.ones(3, np.float32)))
+    with pytest.raises(ModelError, match="whose output 'constant0' is an input or a constant"):
+        compile_net(model, tmp_path)

@@ -99,7 +99,10 @@ def _output(state: Lowering, value: ir.Value) -> Tensor:
     """Give a tensor that the caller's memory can be: floats, as ONNX has them, read by nobody."""
     node = value.producer()
     if node is None:
-        raise unsupported(value, "which is an input and an output at once")
+        raise ModelError(
+            f"C cannot be made of a net whose output '{value.name}' is an input or a constant.",
+            "Leave that output out.",
+        )
     found = state.at_hand(value)
     as_it_lies = found.scale is None and found.tensor.number == "float32"
     tensor = state.plain(found.tensor if as_it_lies else state.floats(value), node)

@@ -270,6 +270,8 @@ class Lowering:
         """Put constants where kernels find what is computed."""
         import numpy as np
 
+        if numbers.size == 0:
+            raise unsupported(value, "which reads no numbers at all")
         if scale is None:
             numbers = numbers.astype(np.float32)
         elif numbers.dtype == np.int8:
