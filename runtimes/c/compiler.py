@@ -154,8 +154,7 @@ def _compile(compiler: Compiler, source: Path, flags: tuple[str, ...], made: Pat
     raise ModelError(
         f"{compiler.path} does not compile {source}: "
         f"{reason if done.returncode < 0 else _complaint(done.stderr)}.",
-        "Make it anew with `edgecnn export --format c`, or use another compiler: "
-        "`--option compiler=clang`.",
+        "Make it anew with `edgecnn export --format c`, or put another compiler first on PATH.",
     )
 
 

@@ -171,8 +171,13 @@ def test_a_compiler_that_fails_is_a_sentence(
     said: str,
 ) -> None:
     stub(tmp_path / "bin", script, monkeypatch)
-    with pytest.raises(ModelError, match=said), open_in_worker(net, runtime="c", threads=1):
+    with (
+        pytest.raises(ModelError, match=said) as refused,
+        open_in_worker(net, runtime="c", threads=1),
+    ):
         pass
+    # `export --format c` says it, too, and has no option for a compiler.
+    assert "--option" not in refused.value.remedy
     assert not list(cache.glob("*"))
 
 
