@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-_INCLUDE = re.compile(r'^#include "([\w.]+)"\n', re.MULTILINE)
-_HEAD = re.compile(r'\A(/\*.*?\*/\n)((?:#include "[\w.]+"\n)+)', re.DOTALL)
+_INCLUDE = re.compile(r'^#include "([\w./]+)"\n', re.MULTILINE)
+_HEAD = re.compile(r'\A(/\*.*?\*/\n)((?:#include "[\w./]+"\n)+)', re.DOTALL)
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
 
@@ -46,7 +46,9 @@ class Kernels:
     """A folder of kernels.
 
     Attributes:
-        folder: Where they lie.
+        folder: Where they lie, each in a file of its own. Beside them lie, in `parts/`, what
+            several share, and in `cpus/` what each CPU does in its own way; includes are written
+            from this folder on.
     """
 
     folder: Path
@@ -54,7 +56,7 @@ class Kernels:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Names of the files, without their endings."""
+        """Names of the kernels."""
         return frozenset(path.stem for path in self.folder.glob("*.h"))
 
     def kernel(self, name: str) -> Kernel:

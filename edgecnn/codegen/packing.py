@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BLOCK = 16  # as in runtimes/c/kernels/common.h
+BLOCK = 16  # as in runtimes/c/kernels/parts/common.h
 _TOGETHER = 4  # bytes that meet in one instruction
 _LARGEST_BYTE = 255
 

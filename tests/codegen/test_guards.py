@@ -23,7 +23,7 @@ _SANITIZERS = "-g -fsanitize=address,undefined -fno-sanitize-recover=all"
 
 
 def _said(compiler: str, flag: str) -> tuple[int, str]:
-    command = [compiler, flag, "-std=c99", "-fsyntax-only", str(KERNELS / "common.h")]
+    command = [compiler, flag, "-std=c99", "-fsyntax-only", str(KERNELS / "parts" / "common.h")]
     done = subprocess.run(command, capture_output=True, text=True)
     return done.returncode, done.stderr
 

@@ -1,5 +1,5 @@
 /* Each number without its sign: floats. */
-#include "common.h"
+#include "parts/common.h"
 
 struct abs_f32 {
     int height, width, channels;

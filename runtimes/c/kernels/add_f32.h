@@ -1,5 +1,5 @@
 /* Two tensors, added: floats. What is repeated along an axis has a step of 0 there. */
-#include "store_f32.h"
+#include "parts/store_f32.h"
 
 struct add_f32 {
     int height, width, channels;

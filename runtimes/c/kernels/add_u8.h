@@ -3,8 +3,8 @@
  * The arithmetic is that of ONNX Runtime's QLinearAdd on x86, in its order: factors are the inputs'
  * scales over the output's, and the constant is what the three zero points come to. What is
  * repeated along an axis has a step of 0 there. */
-#include "fused.h"
-#include "store_f32.h"
+#include "parts/fused.h"
+#include "parts/store_f32.h"
 
 struct add_u8 {
     int height, width, channels;
@@ -25,7 +25,7 @@ INLINE int add_u8_rounded(int in, int other, const struct add_u8 *s)
 }
 
 #if defined(NO_FLOATS)
-#include "add_whole_u8.h"
+#include "parts/add_whole_u8.h"
 #else
 INLINE int add_u8_whole(int in, int other, const struct add_u8 *s)
 {

@@ -1,5 +1,5 @@
 /* Each number of a picture times its channel's factor, and shifted: a normalisation. */
-#include "common.h"
+#include "parts/common.h"
 
 struct affine_f32 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* Zeros around a picture. Rows lie one behind the other, so what is behind one is before the next. */
-#include "common.h"
+#include "parts/common.h"
 
 struct border_f32 {
     int height, width;               /* of the picture; width in numbers */

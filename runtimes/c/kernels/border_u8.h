@@ -1,5 +1,5 @@
 /* One number around a picture. Rows lie one behind the other, so what is behind one is before the next. */
-#include "common.h"
+#include "parts/common.h"
 
 struct border_u8 {
     int height, width;               /* of the picture; width in bytes */

@@ -1,5 +1,5 @@
 /* Floats into unsigned bytes: what is behind the point is cut off. */
-#include "common.h"
+#include "parts/common.h"
 
 struct cast_u8 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* Clip each number: floats. */
-#include "common.h"
+#include "parts/common.h"
 
 struct clip_f32 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* Clip each number: bytes. */
-#include "common.h"
+#include "parts/common.h"
 
 struct clip_u8 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* Constants where kernels read what is computed. */
-#include "common.h"
+#include "parts/common.h"
 
 struct constant_u8 {
     int size;

@@ -4,8 +4,8 @@
  * lies without a gap in a row of the kernel: all of it, or one pixel's channels where the kernel is
  * dilated or the picture has more channels than it reads. `in` points to where the first window
  * begins: what is around the picture is in the buffer, and holds zeros. */
-#include "store_f32.h"
-#include "tiles.h"
+#include "parts/store_f32.h"
+#include "parts/tiles.h"
 
 struct conv_f32 {
     int groups;                      /* of channels: each sees its own part of the input only */
@@ -66,7 +66,7 @@ INLINE void conv_f32_tile(const float *in, float *out, const float *weights, con
 }
 
 #if defined(HALVES)
-#include "conv_half_f32.h"
+#include "parts/conv_half_f32.h"
 #endif
 
 /* A tile of one block: of half of it, where no more channels are left. */

@@ -4,7 +4,7 @@
  * its neighbours in the input, so some of them are computed together. Weights lie in blocks of 16
  * output channels: [groups][channels / 16][rows][columns][run][16]. `in` points to what is around the
  * picture, which is in the buffer, and holds zeros. */
-#include "store_f32.h"
+#include "parts/store_f32.h"
 
 struct conv_transpose_f32 {
     int groups;

@@ -1,7 +1,7 @@
 /* Convolution of a picture, channels last: unsigned bytes in, unsigned bytes out.
  *
  * Each sum is multiplied by its channel's factor, clipped and rounded once, as ONNX Runtime does it. */
-#include "conv_sums_u8.h"
+#include "parts/conv_sums_u8.h"
 
 struct conv_u8 {
     int groups;                      /* of channels: each sees its own part of the input only */

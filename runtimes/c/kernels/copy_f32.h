@@ -1,5 +1,5 @@
 /* A picture, copied: into a buffer with a border, or out of one. */
-#include "common.h"
+#include "parts/common.h"
 
 struct copy_f32 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* A fully connected layer: unsigned bytes in and out. */
-#include "dense_sum_u8.h"
+#include "parts/dense_sum_u8.h"
 
 struct dense_u8 {
     int channels, run;               /* numbers out; bytes in, filled up to a multiple of four */

@@ -1,5 +1,5 @@
 /* A fully connected layer: unsigned bytes in, floats out. */
-#include "dense_sum_u8.h"
+#include "parts/dense_sum_u8.h"
 
 struct dense_u8_f32 {
     int channels, run;               /* numbers out; bytes in, filled up to a multiple of four */

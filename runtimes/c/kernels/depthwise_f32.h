@@ -3,8 +3,8 @@
  * Weights lie in blocks of 16 channels: [channels / 16][rows][columns][16]. With a multiplier, each
  * input channel becomes so many output channels. `in` points to where the first window begins: what is
  * around the picture is in the buffer, and holds zeros. */
-#include "store_f32.h"
-#include "tiles.h"
+#include "parts/store_f32.h"
+#include "parts/tiles.h"
 
 struct depthwise_f32 {
     int height, width, channels;     /* of the output */

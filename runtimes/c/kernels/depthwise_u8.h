@@ -4,8 +4,8 @@
  * Runtime does it. Weights lie in blocks of 16 channels: [channels / 16][rows][columns][16]. With a
  * multiplier, each input channel becomes so many output channels. `in` points to where the first
  * window begins: what is around the picture is in the buffer, and holds the zero point. */
-#include "dot_u8.h"
-#include "tiles.h"
+#include "parts/dot_u8.h"
+#include "parts/tiles.h"
 
 struct depthwise_u8 {
     int height, width, channels;     /* of the output */

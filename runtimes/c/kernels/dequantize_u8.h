@@ -1,5 +1,5 @@
 /* Unsigned bytes into floats: DequantizeLinear. */
-#include "common.h"
+#include "parts/common.h"
 
 struct dequantize_u8 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* One tensor over another: floats. What is repeated along an axis has a step of 0 there. */
-#include "common.h"
+#include "parts/common.h"
 
 struct div_f32 {
     int height, width, channels;

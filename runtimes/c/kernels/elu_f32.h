@@ -1,5 +1,5 @@
 /* alpha * (e^x - 1) of numbers below zero: floats. */
-#include "exponential.h"
+#include "parts/exponential.h"
 
 struct elu_f32 {
     int height, width, channels;

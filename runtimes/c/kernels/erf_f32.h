@@ -1,5 +1,5 @@
 /* The error function of each number: floats. */
-#include "error_function.h"
+#include "parts/error_function.h"
 
 struct erf_f32 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* e to each number: floats. */
-#include "exponential.h"
+#include "parts/exponential.h"
 
 struct exp_f32 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* One number everywhere: what a Pad puts around. */
-#include "common.h"
+#include "parts/common.h"
 
 struct fill_f32 {
     int height, width, channels;

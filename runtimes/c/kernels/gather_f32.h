@@ -1,5 +1,5 @@
 /* Numbers taken from an axis by their places. */
-#include "common.h"
+#include "parts/common.h"
 
 struct gather_f32 {
     int count;                       /* how often it is done: the axes before this one */

@@ -1,5 +1,5 @@
 /* x times the normal distribution of x: floats. */
-#include "error_function.h"
+#include "parts/error_function.h"
 
 struct gelu_f32 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* x times the normal distribution of x, by a hyperbolic tangent: floats. */
-#include "hyperbolic.h"
+#include "parts/hyperbolic.h"
 
 struct gelu_tanh_f32 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* The mean of each channel of a picture: floats. */
-#include "store_f32.h"
+#include "parts/store_f32.h"
 
 struct global_mean_f32 {
     int in_height, in_width, channels;

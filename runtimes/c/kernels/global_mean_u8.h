@@ -1,6 +1,6 @@
 /* The mean of each channel of a picture: unsigned bytes, as ONNX Runtime's QLinearGlobalAveragePool:
  * an exact sum, multiplied once. */
-#include "dot_u8.h"
+#include "parts/dot_u8.h"
 
 struct global_mean_u8 {
     int in_height, in_width, channels;

@@ -1,5 +1,5 @@
 /* Each number times alpha and shifted by beta, between 0 and 1: floats. */
-#include "unit.h"
+#include "parts/unit.h"
 
 struct hard_sigmoid_f32 {
     int height, width, channels;

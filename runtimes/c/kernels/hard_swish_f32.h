@@ -1,5 +1,5 @@
 /* Each number times its HardSigmoid, (x + 3) / 6 between 0 and 1: floats. */
-#include "unit.h"
+#include "parts/unit.h"
 
 struct hard_swish_f32 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* One plane for each channel, as ONNX has a picture, into a picture with channels last. */
-#include "common.h"
+#include "parts/common.h"
 
 struct interleave_f32 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* Numbers below zero times alpha: floats. */
-#include "common.h"
+#include "parts/common.h"
 
 struct leaky_relu_f32 {
     int height, width, channels;

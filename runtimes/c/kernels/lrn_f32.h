@@ -1,7 +1,7 @@
 /* Local response normalisation: each number over a power of the squares of the channels around it.
  *
  * The power is 0.75, as in every net that has it: a root of a root, cubed. */
-#include "square_root.h"
+#include "parts/square_root.h"
 
 struct lrn_f32 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* Products of computed matrices, [rows, run] by [run, columns], one behind the other: floats. */
-#include "store_f32.h"
+#include "parts/store_f32.h"
 
 struct matmul_f32 {
     int count;                       /* of matrices */

@@ -1,6 +1,6 @@
 /* Products of computed matrices, [rows, run] by [run, columns], one behind the other: unsigned bytes,
  * as ONNX Runtime's QLinearMatMul has them. */
-#include "scaling.h"
+#include "parts/scaling.h"
 
 struct matmul_u8 {
     int count;                       /* of matrices */

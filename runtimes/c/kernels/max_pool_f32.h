@@ -1,7 +1,7 @@
 /* The largest number of each window of a picture, channels last: floats. No window lies wholly beside
  * the picture. */
-#include "store_f32.h"
-#include "window.h"
+#include "parts/store_f32.h"
+#include "parts/window.h"
 
 struct max_pool_f32 {
     int height, width, channels;     /* of the output; the input has as many channels */

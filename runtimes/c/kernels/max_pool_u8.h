@@ -1,7 +1,7 @@
 /* The largest number of each window of a picture, channels last: unsigned bytes. No window lies wholly
  * beside the picture. */
-#include "simd.h"
-#include "window.h"
+#include "cpus/simd.h"
+#include "parts/window.h"
 
 struct max_pool_u8 {
     int height, width, channels;     /* of the output; the input has as many channels */

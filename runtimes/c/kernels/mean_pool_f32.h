@@ -1,6 +1,6 @@
 /* The mean of each window of a picture, channels last: floats. */
-#include "store_f32.h"
-#include "window.h"
+#include "parts/store_f32.h"
+#include "parts/window.h"
 
 struct mean_pool_f32 {
     int height, width, channels;     /* of the output; the input has as many channels */

@@ -1,6 +1,6 @@
 /* The mean of each window of a picture, channels last: unsigned bytes, as ONNX Runtime's
  * QLinearAveragePool has it: sums of floats in the order of the pixels, each step rounded. */
-#include "window.h"
+#include "parts/window.h"
 
 struct mean_pool_u8 {
     int height, width, channels;     /* of the output; the input has as many channels */

@@ -1,5 +1,5 @@
 /* Two tensors, multiplied: floats. What is repeated along an axis has a step of 0 there. */
-#include "common.h"
+#include "parts/common.h"
 
 struct mul_f32 {
     int height, width, channels;

@@ -3,7 +3,7 @@
  * The arithmetic is that of ONNX Runtime's QLinearMul on x86: the product is a whole number, and
  * the factor is the inputs' scales over the output's. What is repeated along an axis has a step of
  * 0 there. */
-#include "store_f32.h"
+#include "parts/store_f32.h"
 
 struct mul_u8 {
     int height, width, channels;

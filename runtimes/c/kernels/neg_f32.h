@@ -1,5 +1,5 @@
 /* Each number with the other sign: floats. */
-#include "common.h"
+#include "parts/common.h"
 
 struct neg_f32 {
     int height, width, channels;

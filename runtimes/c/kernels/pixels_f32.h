@@ -1,5 +1,5 @@
 /* Pixels into what the net was trained on: each times its channel's factor, less its offset. */
-#include "common.h"
+#include "parts/common.h"
 
 struct pixels_f32 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* A tensor, copied into a part of a larger one. */
-#include "common.h"
+#include "parts/common.h"
 
 struct place_u8 {
     int height, width, channels;

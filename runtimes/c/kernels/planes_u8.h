@@ -1,5 +1,5 @@
 /* A picture, channels last, into one plane for each channel, as ONNX has it. */
-#include "common.h"
+#include "parts/common.h"
 
 struct planes_u8 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* Numbers below zero times the slope that the other tensor gives: floats. What is repeated along an axis has a step of 0 there. */
-#include "common.h"
+#include "parts/common.h"
 
 struct prelu_f32 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* Floats into unsigned bytes, with a scale and a zero point for each place along an axis. */
-#include "common.h"
+#include "parts/common.h"
 
 struct quantize_axis_u8 {
     int count, channels, inner;      /* axes before, the axis, and axes behind */

@@ -1,5 +1,5 @@
 /* Floats into unsigned bytes: QuantizeLinear. */
-#include "store_f32.h"
+#include "parts/store_f32.h"
 
 struct quantize_u8 {
     int height, width, channels;

@@ -1,6 +1,6 @@
 /* Numbers in another order: what Transpose, Reshape, Slice and the like come to, one after another.
  * Six loops go over the output as it lies: one over rows, two over pixels, three over channels. */
-#include "common.h"
+#include "parts/common.h"
 
 struct rearrange_u8 {
     int size0, size1, size2, size3, size4, size5; /* how often each loop runs, the slowest first */

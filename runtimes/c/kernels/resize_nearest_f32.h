@@ -1,5 +1,5 @@
 /* A picture in another size: each pixel is one of the old ones. */
-#include "common.h"
+#include "parts/common.h"
 
 struct resize_nearest_f32 {
     int height, width, channels;     /* of the output */

@@ -1,5 +1,5 @@
 /* 1 / (1 + e^-x) of each number: floats. */
-#include "exponential.h"
+#include "parts/exponential.h"
 
 struct sigmoid_f32 {
     int height, width, channels;

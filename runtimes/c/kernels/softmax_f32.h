@@ -1,5 +1,5 @@
 /* Softmax along one axis: floats. Each is e^(x - largest), over the sum of all of these. */
-#include "exponential.h"
+#include "parts/exponential.h"
 
 struct softmax_f32 {
     int height, width;               /* how often it is done */

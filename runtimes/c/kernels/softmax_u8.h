@@ -2,7 +2,7 @@
  *
  * The table has a power of e for each byte, the largest at 255: so that the largest byte of all
  * finds it there, each byte is looked up as far behind it as the largest byte is before 255. */
-#include "common.h"
+#include "parts/common.h"
 
 struct softmax_u8 {
     int height, width;               /* how often it is done */

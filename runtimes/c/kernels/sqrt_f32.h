@@ -1,5 +1,5 @@
 /* The square root of each number: floats. */
-#include "square_root.h"
+#include "parts/square_root.h"
 
 struct sqrt_f32 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* A function of each byte, looked up; what it gives may be a part of a larger picture. */
-#include "lookup.h"
+#include "parts/lookup.h"
 
 struct table_u8 {
     int height, width, channels;

@@ -1,5 +1,5 @@
 /* The hyperbolic tangent of each number: floats. */
-#include "hyperbolic.h"
+#include "parts/hyperbolic.h"
 
 struct tanh_f32 {
     int height, width, channels;

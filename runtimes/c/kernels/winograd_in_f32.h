@@ -1,6 +1,6 @@
 /* The first half of winograd_f32: of each 4 x 4 window of a picture, the 16 numbers that its 2 x 2
  * outputs are made of, B' d B. They lie as [rows of windows][16][windows in a row][channels]. */
-#include "simd.h"
+#include "cpus/simd.h"
 
 struct winograd_in_f32 {
     int height, width, channels;     /* rows and columns of windows; a multiple of 16 channels */

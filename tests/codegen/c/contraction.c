@@ -1,6 +1,6 @@
 /* A product and a sum, beside the same with the product kept in memory: exits with 1 if a compiler makes
  * one rounding of the two. SUM is how the sum of a * b and c is written. */
-#include "common.h"
+#include "parts/common.h"
 
 static volatile float memory;
 

@@ -2,7 +2,7 @@
  * that a factor can have, ends, exact middles and what is next to them. Prints how many, and how many
  * of them were exact middles; exits with 1 at the first that differs. */
 #define EDGECNN_NO_FLOATS
-#include "scaling.h"
+#include "parts/scaling.h"
 #include <stdio.h>
 
 static uint64_t state = 1;

@@ -1,7 +1,7 @@
 /* Rows of pixels in tiles, which are computed in registers: as few tiles as can be, none longer than
  * `most`, all of one length or one pixel shorter. A rest in a tile of its own would leave most of the
  * core idle. */
-#include "common.h"
+#include "parts/common.h"
 
 /* The length of the longer tiles. */
 INLINE int tile_length(int width, int most)

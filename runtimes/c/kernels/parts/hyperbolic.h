@@ -1,7 +1,7 @@
 /* tanh without a library: a polynomial near zero, else by e^x.
  *
  * After S. L. Moshier's Cephes library, tanhf. The relative error is below 3e-7. */
-#include "exponential.h"
+#include "parts/exponential.h"
 
 INLINE float hyperbolic_tangent(float x)
 {

@@ -1,5 +1,5 @@
 /* Storing floats. */
-#include "simd.h"
+#include "cpus/simd.h"
 
 INLINE floats floats_clip(floats value, float low, float high)
 {

@@ -5,8 +5,8 @@
  * up to three bytes behind it are read, and do not matter. `in` points to where the first window
  * begins: what is around the picture is in the buffer, and holds the zero point, which the bias has
  * taken off. */
-#include "dot_u8.h"
-#include "tiles.h"
+#include "parts/dot_u8.h"
+#include "parts/tiles.h"
 
 enum { CONV_VECTORS = INT_CHANNELS / INTS };
 
@@ -18,7 +18,7 @@ struct conv_sums_u8 {
 };
 
 #if defined(HELIUM)
-#include "conv_sums_helium.h"
+#include "cpus/conv_sums_helium.h"
 #else
 /* Biases of some channels, as conv_sums_u8 wants them. */
 INLINE const int32_t *conv_bias(int32_t *made, const int32_t *bias, const int8_t *weights, int run,

@@ -1,6 +1,6 @@
 /* x86 with AVX2 and FMA: 8 lanes. */
 #include <immintrin.h>
-#include "floats_avx2.h"
+#include "cpus/floats_avx2.h"
 
 enum { INTS = 8, INT_CHANNELS = 16, INT_PIXELS = 4 };
 

@@ -2,7 +2,7 @@
  *
  * Near zero after S. L. Moshier's Cephes library, erff; else after Abramowitz and Stegun, Handbook
  * of Mathematical Functions, 7.1.26. The error is below 3e-7. */
-#include "exponential.h"
+#include "parts/exponential.h"
 
 INLINE float error_function(float x)
 {

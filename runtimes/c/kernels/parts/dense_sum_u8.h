@@ -1,6 +1,6 @@
 /* The sums of a fully connected layer: unsigned bytes in. Weights as those of conv_u8:
  * [channels / 16][run / 4][16][4]. */
-#include "conv_sums_u8.h"
+#include "parts/conv_sums_u8.h"
 
 enum { DENSE_VECTORS = CONV_VECTORS };
 

@@ -1,5 +1,5 @@
 /* A table of 256 bytes, looked up many times at once where the core has an instruction for that. */
-#include "common.h"
+#include "parts/common.h"
 
 #if defined(__AVX512VBMI__)
 #include <immintrin.h>

@@ -1,6 +1,6 @@
 /* ARM with NEON: 4 lanes. */
 #include <arm_neon.h>
-#include "floats_neon.h"
+#include "cpus/floats_neon.h"
 
 /* Four neighbouring bytes, in every lane. */
 INLINE uint8x16_t neon_four(const uint8_t *from)
@@ -11,9 +11,9 @@ INLINE uint8x16_t neon_four(const uint8_t *from)
 }
 
 #if defined(__ARM_FEATURE_DOTPROD)
-#include "dot_neon_i8.h"
+#include "cpus/dot_neon_i8.h"
 #else
-#include "dot_neon.h"
+#include "cpus/dot_neon.h"
 #endif
 
 INLINE ints ints_load(const int32_t *from) { return ints_of(vld1q_s32(from)); }

@@ -1,4 +1,4 @@
 /* Between 0 and 1. */
-#include "common.h"
+#include "parts/common.h"
 
 INLINE float unit(float x) { return x < 0 ? 0 : x > 1 ? 1 : x; }

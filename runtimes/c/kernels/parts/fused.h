@@ -1,5 +1,5 @@
 /* a * b + c in one rounding, where ONNX Runtime's vectors round once and bytes must come out alike. */
-#include "common.h"
+#include "parts/common.h"
 
 /* a is a whole number of eight bits. Without the instruction a double holds the product, and all
    but always the sum. */

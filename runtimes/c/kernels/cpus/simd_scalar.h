@@ -6,14 +6,14 @@
 #endif
 
 #if defined(HELIUM) && __ARM_FEATURE_MVE & 2
-#include "floats_helium.h"
+#include "cpus/floats_helium.h"
 #else
-#include "floats_scalar.h"
+#include "cpus/floats_scalar.h"
 #endif
-#include "ints_scalar.h"
+#include "cpus/ints_scalar.h"
 
 #if defined(__ARM_FEATURE_DSP) && defined(__GNUC__) && !defined(EDGECNN_NO_SIMD)
-#include "dot_dsp.h"
+#include "cpus/dot_dsp.h"
 #else
-#include "dot_scalar.h"
+#include "cpus/dot_scalar.h"
 #endif

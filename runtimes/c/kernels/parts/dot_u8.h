@@ -1,5 +1,5 @@
 /* Sums of bytes: making and storing them. */
-#include "simd.h"
+#include "cpus/simd.h"
 
 /* Add the products of four pixels with four weights to each lane, by the fastest way that is exact. */
 INLINE ints ints_dot_of(ints sum, four pixels, weights_of_four weights, int pairs_fit)

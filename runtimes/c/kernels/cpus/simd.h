@@ -1,8 +1,8 @@
 /* The widest vectors that the compiler may use here. Every file defines the same names.
  * A generated file has each of these files once, at the first place that includes it: what more than
  * one branch needs is included above them. Define EDGECNN_NO_SIMD for plain C. */
-#include "common.h"
-#include "scaling.h"
+#include "parts/common.h"
+#include "parts/scaling.h"
 
 #if defined(NO_FLOATS) || defined(EDGECNN_NO_SIMD)
 #define NO_VECTORS
@@ -14,11 +14,11 @@
 #endif
 
 #if defined(__AVX512VNNI__) && defined(__AVX512VL__) && defined(__AVX512BW__) && !defined(NO_VECTORS)
-#include "simd_avx512.h"
+#include "cpus/simd_avx512.h"
 #elif defined(__AVX2__) && defined(HAS_FMA) && !defined(NO_VECTORS)
-#include "simd_avx2.h"
+#include "cpus/simd_avx2.h"
 #elif defined(__ARM_NEON) && !defined(__ARM_BIG_ENDIAN) && !defined(NO_VECTORS)
-#include "simd_neon.h"
+#include "cpus/simd_neon.h"
 #else
-#include "simd_scalar.h"
+#include "cpus/simd_scalar.h"
 #endif

@@ -8,7 +8,7 @@
 #else
 #include <immintrin.h>
 #endif
-#include "floats_avx512.h"
+#include "cpus/floats_avx512.h"
 
 enum { INTS = 16, INT_CHANNELS = 16, INT_PIXELS = 8 };
 

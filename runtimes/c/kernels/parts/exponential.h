@@ -2,7 +2,7 @@
  *
  * After S. L. Moshier's Cephes library, expf. The relative error is below 2e-7; below -86.9 it
  * gives 0, above 88.7 what it gives there. */
-#include "common.h"
+#include "parts/common.h"
 
 INLINE float exponential(float x)
 {

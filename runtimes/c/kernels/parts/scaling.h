@@ -1,9 +1,9 @@
 /* A sum times the factor of its channel, rounded to a whole number, halves to even, and clipped: the
  * result of `(float)sum * factor` in float32, on cores with floats and on cores without. */
-#include "common.h"
+#include "parts/common.h"
 
 #if defined(NO_FLOATS)
-#include "scaling_whole.h"
+#include "parts/scaling_whole.h"
 #else
 typedef float factor_parts;
 

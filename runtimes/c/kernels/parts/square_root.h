@@ -1,7 +1,7 @@
 /* The square root without a library: half the exponent, then Newton's steps.
  *
  * The relative error is below 2e-7; of what is below the smallest normal float it gives zero. */
-#include "common.h"
+#include "parts/common.h"
 
 INLINE float square_root(float x)
 {

@@ -1,5 +1,5 @@
 /* A pool's window over one axis: its taps lie a dilation apart, and some may lie beside the picture. */
-#include "common.h"
+#include "parts/common.h"
 
 /* The first tap that is not before the picture; `start` is where the window begins. */
 INLINE int window_first(int start, int dilation)
