@@ -75,7 +75,16 @@ def open_session(variant: Variant, *, provider: str, threads: int, options: Opti
     specs = [tuple(map(_spec, values)) for values in (graph.input, graph.output)]
     with tempfile.TemporaryDirectory() as folder:
         _do(
-            [_program(), "compile", variant.path, "net.c", "--input-dim", "N=1", *_SETTINGS], folder
+            [
+                _program(),
+                "compile",
+                variant.path.resolve(),
+                "net.c",
+                "--input-dim",
+                "N=1",
+                *_SETTINGS,
+            ],
+            folder,
         )
         flags = ["-std=c11", "-O3", "-march=native", "-shared", "-fPIC"]
         _do(["cc", *flags, "-o", "net.so", "net.c", "-lm"], folder)
