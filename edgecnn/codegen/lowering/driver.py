@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from edgecnn.codegen.reading import Read
 
+_MOST_NAMED = 3  # of a kind; a net may have hundreds
+
 
 def lower(read: Read) -> Program:
     """Turn a graph into layers.
@@ -45,11 +47,16 @@ def _check_operators(graph: ir.Graph, known: set[str]) -> None:
             kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
             strange.setdefault(kind, []).append(f"'{node.name or node.outputs[0].name}'")
     if strange:
-        named = [f"{kind} ({', '.join(each)})" for kind, each in strange.items()]
+        named = [f"{kind} ({_some(each)})" for kind, each in strange.items()]
         raise ModelError(
             f"C cannot be made of {', '.join(named)}: there is no kernel.",
             "Change that part of the net, or use a runtime such as ONNX Runtime.",
         )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def _input(state: Lowering) -> Tensor:
