@@ -64,7 +64,7 @@ def refuse_layout_folder(output: Path | None, *, force: bool) -> None:
         InputError: It does.
     """
     if output is not None:
-        from edgecnn.codegen.layouts import refuse_folder
+        from edgecnn.codegen.project_layouts import refuse_folder
 
         refuse_folder(output, force=force)
 
@@ -76,9 +76,9 @@ def write_layout(
     if layout is None or output is None:
         return
     from edgecnn.bundle import open_bundle
-    from edgecnn.codegen import layouts
+    from edgecnn.codegen import project_layouts
 
-    files = layouts.write_layout(
+    files = project_layouts.write_layout(
         open_bundle(Path(found.bundle)), found.variant, layout, output, force=force
     )
     if not as_json:

@@ -18,9 +18,9 @@ from edgecnn.codegen.reading import read_graph
 from edgecnn.codegen.separating import separate
 from edgecnn.codegen.vectors import Vectors
 from edgecnn.codegen.winograd import filter_minimally
-from edgecnn.codegen.writing.file import file
-from edgecnn.codegen.writing.header import header
-from edgecnn.codegen.writing.heading import Origin
+from edgecnn.codegen.writing.c_file import file
+from edgecnn.codegen.writing.h_file import header
+from edgecnn.codegen.writing.head_comment import Origin
 from edgecnn.codegen.writing.numbers import identifier
 from edgecnn.codegen.writing.selftest import selftest, selftest_declaration
 from edgecnn.codegen.writing.source import Writer

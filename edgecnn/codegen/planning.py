@@ -55,11 +55,6 @@ class Buffer:
         _, _, bottom, right = self.pads
         return bottom * self.row + right * self.tensor.channels
 
-    @property
-    def contiguous(self) -> bool:
-        """Nothing lies between its rows."""
-        return self.row == self.tensor.width * self.tensor.channels
-
 
 @dataclass(frozen=True, eq=False)
 class Plan:

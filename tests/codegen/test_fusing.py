@@ -73,6 +73,6 @@ def test_a_pool_stays_if_another_layer_reads_what_it_reads() -> None:
 def test_a_pool_stays_if_its_windows_are_not_whole_and_apart(
     attributes: dict[str, list[int]],
 ) -> None:
-    net = QuantizedNet((1, 3, 9, 9))
+    net = QuantizedNet((1, 3, 8, 8))
     model = net.model(net.max_pool(net.conv(net.first, 8), 2, **attributes))
     assert "max_pool_u8" in _kernels(model)

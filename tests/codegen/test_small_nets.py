@@ -124,3 +124,17 @@ def test_nets_of_floats_answer_as_in_onnx_runtime(name: str, tmp_path: Path) -> 
     net.first = net.quantize("image", 3)
     for found, expected in answers(net, NETS[name](net), tmp_path, ("-O1",)):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [FloatNet, QuantizedNet])
+def test_a_picture_is_read_with_a_border_and_flat_at_once(
+    kind: type[QuantizedNet], tmp_path: Path
+) -> None:
+    net = kind((1, 3, 6, 7))
+    one = net.conv(net.first, 20)
+    model = net.model(net.dense(one, 5, 20 * 6 * 7), net.conv(one, 8))
+    compiled = compile_net(model, tmp_path, FLAGS)
+    for image in net.images(2):
+        found, expected = compiled.run(image), run_ort(model, {"image": image})
+        for name in expected:
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-4, atol=1e-4)

@@ -7,7 +7,7 @@ from itertools import accumulate
 
 from edgecnn.codegen.about import About
 from edgecnn.codegen.planning import ALIGNMENT
-from edgecnn.codegen.writing.heading import Origin, manual, scores
+from edgecnn.codegen.writing.head_comment import Origin, manual, scores
 from edgecnn.codegen.writing.numbers import identifier, literal
 from edgecnn.codegen.writing.running import Ending, endings, parameter, parameters
 from edgecnn.codegen.writing.source import Writer

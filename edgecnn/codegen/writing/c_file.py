@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgecnn.codegen.about import About
-from edgecnn.codegen.writing.heading import Origin, title
+from edgecnn.codegen.writing.head_comment import Origin, title
 from edgecnn.codegen.writing.numbers import string
 from edgecnn.codegen.writing.running import running
 from edgecnn.codegen.writing.source import Writer, layers

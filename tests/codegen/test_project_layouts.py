@@ -14,7 +14,7 @@ import pytest
 from edgecnn import convert
 from edgecnn.bundle import Bundle, open_bundle
 from edgecnn.cli._c_target import LAYOUTS
-from edgecnn.codegen.layouts import layouts, write_layout
+from edgecnn.codegen.project_layouts import layouts, write_layout
 from edgecnn.errors import InputError
 from tests.codegen.compiled import WARNINGS
 from tests.conftest import CLASSES, MakeBundle, TinyNet, TypeCommand
